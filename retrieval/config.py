@@ -1,0 +1,180 @@
+"""Value objects for what can be chosen; the environment and the settings file are read here and nowhere else.
+
+Settings come, first found wins, from the command line, the environment (``SIGHTSEEK_COLLECTION``, ``SIGHTSEEK_MODEL``,
+``SIGHTSEEK_DEVICE``, ``SIGHTSEEK_JOBS``), and ``settings.toml`` in the user's configuration folder (keys of the same
+names in lower case without the prefix).
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from retrieval.errors import RetrievalError
+
+Resize = Literal["squash", "crop", "pad"]
+Device = Literal["auto", "cpu", "cuda"]
+SamplingMode = Literal["auto", "keyframes", "every", "all"]
+
+DEFAULT_MODEL = "starter"
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a picture becomes the input of an image tower.
+
+    ``height`` and ``width`` are pixels. ``squash`` scales the whole picture to that rectangle, ``crop`` scales the
+    shorter side and cuts the centre, ``pad`` scales the longer side and fills up. ``mean`` and ``std`` are per channel
+    on the 0-1 scale; ``None`` where the model normalises by itself.
+    """
+
+    height: int
+    width: int
+    resize: Resize = "squash"
+    interpolation: Literal["bilinear", "bicubic", "lanczos", "nearest"] = "bicubic"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model's identity: vectors of two specs may be compared only when their fingerprints are equal.
+
+    ``name`` is what ``--model`` takes; ``digest`` is the SHA-256 (hex) over architecture and weights; ``knows`` is one
+    sentence for people about what it was trained on.
+    """
+
+    name: str
+    dim: int
+    digest: str
+    preprocessing: Preprocessing
+    text: str = ""
+    knows: str = ""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what decides the vectors, as JSON-ready values: dim, digest, preprocessing and text handling."""
+        return {"dim": self.dim, "digest": self.digest, "preprocessing": asdict(self.preprocessing), "text": self.text}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as JSON-ready values; ``from_json`` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ModelSpec":
+        """Rebuild a spec from ``to_json``'s output (tuples come back from JSON as lists)."""
+        raw = dict(data)
+        pre = dict(raw.pop("preprocessing"))
+        for name in ("mean", "std"):
+            if pre.get(name) is not None:
+                pre[name] = tuple(pre[name])
+        return cls(preprocessing=Preprocessing(**pre), **raw)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """Which vector index a collection uses. ``flat`` is exact search by inner product."""
+
+    kind: Literal["flat"] = "flat"
+
+
+_EVERY = re.compile(r"every:(\d+(?:\.\d+)?)(ms|s|m)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which frames of a video are embedded.
+
+    ``auto``: keyframes, gaps longer than ``max_gap_s`` seconds filled, near-static stretches thinned to one frame, black
+    frames skipped when there are others. ``keyframes``: keyframes alone, thinned alike. ``every``: one frame each
+    ``every_s`` seconds, none thinned. ``all``: each frame, none thinned.
+    """
+
+    mode: SamplingMode = "auto"
+    every_s: float = 0.0
+    max_gap_s: float = 2.0
+
+    @classmethod
+    def parse(cls, text: str) -> "Sampling":
+        """Read ``auto``, ``keyframes``, ``all`` or ``every:2s`` (also ``every:500ms``, ``every:1m``).
+
+        Raises:
+            RetrievalError: the text is none of these, or the interval is zero.
+        """
+        if text in ("auto", "keyframes", "all"):
+            return cls(mode=text)  # type: ignore[arg-type]
+        found = _EVERY.fullmatch(text)
+        seconds = float(found[1]) * {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}[found[2]] if found else 0.0
+        if seconds <= 0:
+            raise RetrievalError(f"--frames {text!r} is not known; use auto, keyframes, all or every:2s")
+        return cls(mode="every", every_s=seconds)
+
+    def __str__(self) -> str:
+        return f"every:{self.every_s:g}s" if self.mode == "every" else self.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The user's defaults, already merged: environment over settings file over built-in values."""
+
+    collection: Path
+    model: str | None
+    device: Device
+    jobs: int
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment and ``settings.toml``.
+
+    Raises:
+        RetrievalError: the settings file is not TOML, or a value is of the wrong form.
+    """
+    env = os.environ if environ is None else environ
+    found = {name: env[f"SIGHTSEEK_{name.upper()}"] for name in _NAMES if env.get(f"SIGHTSEEK_{name.upper()}")}
+    values = {**_settings_file(env), **found}
+    folder = values.get("collection")
+    device = values.get("device", "auto")
+    if device not in ("auto", "cpu", "cuda"):
+        raise RetrievalError(f"device {device!r} is not known; use auto, cpu or cuda")
+    try:
+        jobs = int(values.get("jobs", 0))
+    except ValueError:
+        raise RetrievalError(f"jobs {values['jobs']!r} is not a number; set SIGHTSEEK_JOBS to 1 or more") from None
+    collection = Path(folder).expanduser() if folder else default_collection()
+    return Settings(collection, values.get("model"), device, jobs)  # type: ignore[arg-type]
+
+
+_NAMES = ("collection", "model", "device", "jobs")
+
+
+def _settings_file(env: Mapping[str, str]) -> dict[str, str]:
+    given = env.get("SIGHTSEEK_SETTINGS")
+    if given:
+        path = Path(given)
+    else:
+        import platformdirs
+
+        path = Path(platformdirs.user_config_dir("sightseek", appauthor=False)) / "settings.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RetrievalError(f"settings file {path} cannot be read ({error}); correct or remove it") from None
+    return {name: str(data[name]) for name in _NAMES if name in data}
+
+
+def default_collection() -> Path:
+    """Return the folder used when none is named: ``collection`` in the user's data folder."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("sightseek", appauthor=False)) / "collection"
+
+
+def model_cache() -> Path:
+    """Return the folder where digests of large checkpoints are remembered; weights stay in the hub's own cache."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("sightseek", appauthor=False)) / "models"

@@ -1,0 +1,69 @@
+"""What can go wrong, as one tree; every message is one line that says what to do.
+
+::
+
+    RetrievalError                 exit code 1 on the command line
+    ├── MediaError                 a file that cannot be read: recorded with its reason, never the end of a run
+    ├── QueryError                 a query or a filter that cannot be understood (exit code 2)
+    ├── ModelError                 a model that cannot be opened
+    │   ├── ModelNotFound          no such model, or its weights are not on this machine
+    │   └── ModelMismatch          the collection was made with another model
+    ├── CollectionError            a collection that cannot be used
+    │   ├── CollectionNotFound     nothing has been indexed there yet
+    │   ├── CollectionLocked       another process is writing to it
+    │   ├── CollectionTooNew       it was written by a newer version
+    │   └── CollectionCorrupt      its catalog is damaged
+    └── DatasetError               an evaluation or training set that cannot be read
+"""
+
+
+class RetrievalError(Exception):
+    """Base of all errors meant for the user; ``str`` is one line that says what is wrong and what to do."""
+
+    exit_code = 1
+
+
+class MediaError(RetrievalError):
+    """A picture or video that cannot be decoded."""
+
+
+class QueryError(RetrievalError):
+    """A query or filter that cannot be understood."""
+
+    exit_code = 2
+
+
+class ModelError(RetrievalError):
+    """A model that cannot be opened or run."""
+
+
+class ModelNotFound(ModelError):
+    """No model of that name, or its weights are not on this machine."""
+
+
+class ModelMismatch(ModelError):
+    """The collection's vectors were made by another model than the one asked for."""
+
+
+class CollectionError(RetrievalError):
+    """A collection that cannot be used."""
+
+
+class CollectionNotFound(CollectionError):
+    """The folder holds no collection."""
+
+
+class CollectionLocked(CollectionError):
+    """Another process is writing to the collection."""
+
+
+class CollectionTooNew(CollectionError):
+    """The collection was written by a newer version of sightseek."""
+
+
+class CollectionCorrupt(CollectionError):
+    """The catalog of the collection is damaged."""
+
+
+class DatasetError(RetrievalError):
+    """A folder of pictures and captions that cannot be read."""

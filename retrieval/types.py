@@ -1,0 +1,167 @@
+"""The records that flow through the engine.
+
+A file on disk is decoded to samples, samples become vectors, vectors are stored under keys, and a query turns into
+matches (keys and scores) and finally into hits (files and moments). Everything here is immutable and knows nothing of
+file formats, models or storage; numpy is the only import.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["image", "video"]
+"""What a media file is: a still picture, or anything with frames in time (animated pictures included)."""
+
+FloatMatrix = NDArray[np.float32]
+"""``(n, dim) float32``; vectors of an embedder have rows of length 1."""
+Keys = NDArray[np.int64]
+"""``(n,) int64`` keys: the primary key of an item's row and its id in the vector index."""
+Pixels = NDArray[np.uint8]
+"""``(height, width, 3) uint8`` RGB, as shown: orientation applied, transparency composed on white."""
+
+
+class MediaInfo(NamedTuple):
+    """What is known of a media file besides its pixels.
+
+    ``width`` and ``height`` are pixels as shown (after rotation), ``duration_s`` is seconds (``None`` for pictures) and
+    ``taken_at`` is ISO 8601 (``2024-05-01T12:30:00``, with an offset where the file has one) or ``None``.
+    """
+
+    kind: Kind
+    width: int
+    height: int
+    duration_s: float | None
+    taken_at: str | None
+    format: str
+
+
+class Item(NamedTuple):
+    """One searchable thing: a picture, or one frame of a video.
+
+    ``at_s`` is the time of the frame in seconds from the start of the video; the frame stands for everything shown
+    from ``start_s`` to ``end_s`` (near-static stretches are thinned to one frame). All are ``None`` for a picture.
+    """
+
+    at_s: float | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+class Sample(NamedTuple):
+    """An item with its pixels; lives only inside the pipeline."""
+
+    item: Item
+    pixels: Pixels
+
+
+class Matches(NamedTuple):
+    """The nearest keys of each query vector, best first.
+
+    ``keys`` is ``(q, k) int64`` with ``-1`` where fewer than k exist; ``scores`` is ``(q, k) float32`` inner products
+    (cosine similarity, higher is better) with ``-inf`` beside a ``-1``.
+    """
+
+    keys: Keys
+    scores: NDArray[np.float32]
+
+
+PartKind = Literal["text", "image", "clip", "item"]
+
+
+class Part(NamedTuple):
+    """One part of a query: words, a picture file, a clip file, or a stored item; ``weight`` < 0 takes it away.
+
+    ``value`` is the words, the file's path, or an item as ``path`` or ``path#t=12.5``. A file given where a picture or
+    clip is meant is told apart by its content when the query is embedded; ``image`` stands for both until then.
+    """
+
+    kind: PartKind
+    value: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One comparison of a filter: ``field op value``, as in ``kind:video`` or ``size>1MB``.
+
+    ``value`` is normalised to the unit of the column: bytes for size, seconds for duration, pixels for width and
+    height, ISO 8601 prefixes for date, lower case for ext and kind; path keeps its glob. ``text`` is the value as
+    written.
+    """
+
+    field: str
+    op: Literal[":", "=", "!=", "<", "<=", ">", ">="]
+    value: str | float
+    text: str = dataclasses.field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Everything that ``clause`` does not select."""
+
+    clause: "Where"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """What all ``clauses`` select."""
+
+    clauses: tuple["Where", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """What at least one of ``clauses`` selects."""
+
+    clauses: tuple["Where", ...]
+
+
+Where = Term | Not | And | Or
+"""A filter over files, as parsed from ``--where``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for: weighted parts and an optional filter. ``str`` prints it in the grammar of ``query.py``."""
+
+    parts: tuple[Part, ...]
+    where: Where | None = None
+
+    def __str__(self) -> str:
+        from retrieval.query import format_query
+
+        return format_query(self)
+
+
+class Hit(NamedTuple):
+    """One result as shown: a picture, or a moment of a video.
+
+    ``score`` is the cosine similarity of the best frame with the query (higher is better; not a probability).
+    ``start_s``, ``end_s`` and ``at_s`` (the best frame) are seconds, ``None`` for a picture. ``item`` names the hit so
+    that it can be used as a query: ``path`` or ``path#t=12.5``.
+    """
+
+    rank: int
+    score: float
+    path: str
+    kind: Kind
+    start_s: float | None
+    end_s: float | None
+    at_s: float | None
+    item: str
+    width: int
+    height: int
+    taken_at: str | None
+    key: int
+
+
+class Hits(NamedTuple):
+    """The answer to a query, best first; ``searched`` is how many items the filter left to choose from."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+    searched: int
+    notes: tuple[str, ...] = ()
