@@ -1,0 +1,165 @@
+"""Media files to samples: pictures and videos, told apart by their content, as pixels that look as they are shown.
+
+``open_media`` is all that the rest needs; PIL and av are imported when the first file is opened.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Protocol, Self
+
+from retrieval.config import Sampling
+from retrieval.errors import MediaError
+from retrieval.media.frames import Frame, choose, signature
+from retrieval.media.reasons import reason
+from retrieval.media.suffixes import IMAGE_SUFFIXES, MEDIA_SUFFIXES, VIDEO_SUFFIXES
+from retrieval.types import Item, MediaInfo, Pixels, Sample
+
+__all__ = ["IMAGE_SUFFIXES", "MEDIA_SUFFIXES", "VIDEO_SUFFIXES", "Media", "open_media", "open_picture"]
+
+_HEAD_BYTES = 4096
+
+
+class Reader(Protocol):
+    """What decodes one file: times and pixels of the frames worth a look, in order; a picture has one."""
+
+    info: MediaInfo
+    notes: list[str]
+
+    def frames(self) -> Iterator[tuple[float, Pixels]]:
+        """Yield (seconds, pixels)."""
+
+    def end_s(self) -> float | None:
+        """Return when the last frame ends; known after the frames have been read."""
+
+    def close(self) -> None:
+        """Give back the file and decoders; safe to call twice."""
+
+
+class Media:
+    """An open picture or video: a context manager that yields its samples in time order.
+
+    A picture yields one sample. A video is decoded while it is iterated over, in bounded memory; it may be iterated
+    over again. Use it from one thread at a time.
+    """
+
+    def __init__(self, reader: Reader, sampling: Sampling) -> None:
+        self._reader, self._sampling = reader, sampling
+
+    @property
+    def info(self) -> MediaInfo:
+        """What is known of the file; the duration is measured, where the file does not say it, while iterating."""
+        return self._reader.info
+
+    @property
+    def notes(self) -> list[str]:
+        """What went wrong without being the end, as ``damaged after 00:00:12.400: kept what decodes``.
+
+        Complete after the iteration.
+        """
+        return self._reader.notes
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples.
+
+        Raises:
+            MediaError: the file turned out to be unreadable.
+        """
+        try:
+            if self.info.kind == "image":
+                for _, pixels in self._reader.frames():
+                    yield Sample(Item(), pixels)
+                return
+            looked_at = (Frame(at_s, signature(pixels), pixels) for at_s, pixels in self._reader.frames())
+            for kept in choose(looked_at, self._sampling, self._reader.end_s):
+                yield Sample(Item(kept.at_s, kept.start_s, kept.end_s), kept.payload)
+        except (MediaError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise MediaError(f"cannot be decoded: {reason(error)}") from None
+
+    def close(self) -> None:
+        """Give back the file; safe to call twice."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_media(path: Path, sampling: Sampling = Sampling(), target: int = 260) -> Media:  # noqa: B008 - frozen
+    """Open a picture or video, whatever its name says.
+
+    The pixels' shorter side is at least ``target`` where the source has it, not much more than twice that where the
+    decoder scales cheaply, and never enlarged. ``sampling`` chooses frames of videos.
+
+    Raises:
+        MediaError: it is neither, is damaged, too large, or cannot be read; one line without the path.
+    """
+    try:
+        file = _open_file(Path(path))
+    except OSError as error:
+        raise MediaError((error.strerror or "cannot be read").lower()) from None
+    try:
+        return Media(_reader(file, Path(path).suffix, sampling, target), sampling)
+    except MediaError:
+        file.close()
+        raise
+    except Exception as error:
+        file.close()
+        raise MediaError(f"cannot be read: {reason(error)}") from None
+    except BaseException:
+        file.close()
+        raise
+
+
+def open_picture(path: Path, target: int = 260) -> Pixels:
+    """Return the pixels of a picture, or of the first frame of a video.
+
+    Raises:
+        MediaError: as ``open_media``.
+    """
+    with open_media(path, Sampling("keyframes"), target) as media:
+        return next(iter(media)).pixels
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    # Without O_NONBLOCK a named pipe would wait for a writer for ever.
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise MediaError("not a file that can be read: a folder, a pipe or a device")
+    return os.fdopen(number, "rb")
+
+
+def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Reader:
+    from retrieval.media.sniff import known_as, looks_like_video
+
+    head = file.read(_HEAD_BYTES)
+    if not head:
+        raise MediaError("empty file")
+    known, moving = known_as(head), looks_like_video(head)
+    if not moving:
+        from retrieval.media.image import open_image
+
+        picture = open_image(file, head, target)
+        if picture is not None:
+            return picture
+        if known:
+            raise MediaError(f"damaged picture: the header of this {known} file cannot be read")
+    from retrieval.media.video import NotVideo, VideoReader
+
+    file.seek(0)
+    try:
+        return VideoReader(file, suffix, sampling, target)
+    except NotVideo as error:
+        if moving:
+            cut = "cut short, or without an index" if head[4:8] == b"ftyp" else str(error)
+            raise MediaError(f"damaged video: {cut}") from None
+        raise MediaError("not a picture or video that can be read") from None

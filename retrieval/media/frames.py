@@ -1,0 +1,211 @@
+"""Which frames of a video are kept: pure functions of times and signatures, causal, in constant memory.
+
+A signature is a thumbnail of 16x16 cells; a shot change is seen by the mean difference of two signatures (as in the
+comparison of coarse pictures of consecutive frames by Nagasaka and Tanaka, 1992), a small thing that moves by the
+cells that differ most.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.config import Sampling
+from retrieval.types import Pixels
+
+Payload = TypeVar("Payload")
+
+Signature = NDArray[np.float32]
+"""``(16, 16, 3) float32``: luma 0-255 and two chroma differences of the cells of a frame."""
+
+GRID = 16
+CUT = 22.0
+"""Mean difference above which a frame is another shot and is kept at once."""
+STILL = 12.0
+"""Difference of the most changed cells up to which nothing has happened."""
+STILL_MAX_S = 60.0
+"""The longest stretch one frame stands for, in seconds, however still it is (where there are frames)."""
+LOOKS_A_GAP = 4
+"""How many frames are looked at in each ``max_gap_s`` of a stretch that is decoded."""
+KEYFRAMES_APART_S = 0.2
+"""Keyframes nearer than this are not all looked at (there are formats where every frame is one)."""
+DARK_MEAN, DARK_PEAK = 20.0, 36.0
+_TICK_SLACK_S = 0.0005  # time stamps are rounded to the container's time base
+
+_TO_LUMA_CHROMA = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], dtype=np.float32).T
+
+
+class Frame(NamedTuple, Generic[Payload]):
+    """A frame that may be kept: its time in seconds, its signature, and whatever goes with it."""
+
+    at_s: float
+    signature: Signature
+    payload: Payload
+
+
+class Chosen(NamedTuple, Generic[Payload]):
+    """A frame that is kept; it stands for everything from ``start_s`` to ``end_s`` (seconds)."""
+
+    at_s: float
+    start_s: float
+    end_s: float
+    payload: Payload
+
+
+class Change(NamedTuple):
+    """How much two signatures differ, 0-255: over the whole picture, and in its most changed sixteenth."""
+
+    overall: float
+    local: float
+
+
+def signature(pixels: Pixels) -> Signature:
+    """Return the signature of a frame: the mean colours of 16x16 cells as luma and chroma."""
+    from PIL import Image
+
+    cells = Image.fromarray(pixels).resize((GRID, GRID), Image.Resampling.BOX)
+    return np.asarray(np.asarray(cells, dtype=np.float32) @ _TO_LUMA_CHROMA, dtype=np.float32)
+
+
+def change(a: Signature, b: Signature) -> Change:
+    """Return how much two signatures differ; block noise of a codec averages out within a cell."""
+    cells = np.abs(a - b).max(axis=2).ravel()
+    most = np.partition(cells, -GRID)[-GRID:]
+    return Change(float(cells.mean()), float(most.mean()))
+
+
+def is_black(sig: Signature) -> bool:
+    """Return whether a frame shows next to nothing: dark, and nowhere bright."""
+    luma = sig[..., 0]
+    return bool(luma.mean() < DARK_MEAN and luma.max() < DARK_PEAK)
+
+
+def choose(
+    frames: Iterable[Frame[Payload]], sampling: Sampling, end_s: Callable[[], float | None] = lambda: None
+) -> Iterator[Chosen[Payload]]:
+    """Yield the frames to keep as soon as it is known what each stands for.
+
+    Laws: something comes out of a non-empty input; times rise strictly (frames that step back are dropped); the
+    extents tile, from 0 to ``end_s()`` (asked after the last frame; at least the time of the last frame); at most three
+    frames are held at any time; what is kept would be kept again.
+
+    ``auto`` keeps a frame when it is another shot than the last kept one, and otherwise the last one that differs
+    visibly before ``max_gap_s`` is over. ``keyframes`` keeps each frame that differs visibly. Both skip black frames
+    unless there is nothing else, and keep a frame of a still stretch each 60 s. ``every`` keeps the first frame at or
+    after each multiple of the interval, ``all`` everything.
+    """
+    last_at_s = 0.0
+
+    def rising() -> Iterator[Frame[Payload]]:
+        nonlocal last_at_s
+        before = float("-inf")
+        for frame in frames:
+            if frame.at_s > before:
+                before = frame.at_s
+                last_at_s = max(0.0, before)
+                yield frame
+
+    kept = {"auto": _auto, "keyframes": _differing, "every": _ticks, "all": _everything}[sampling.mode](
+        rising(), sampling, end_s
+    )
+    start_s, pending = 0.0, None
+    for frame in kept:
+        if pending is not None:
+            yield Chosen(pending.at_s, start_s, frame.at_s, pending.payload)
+            start_s = frame.at_s
+        pending = frame
+    if pending is not None:
+        yield Chosen(pending.at_s, start_s, max(end_s() or 0.0, last_at_s), pending.payload)
+
+
+def next_tick(at_s: float, every_s: float) -> float:
+    """Return the first multiple of ``every_s`` that is later than ``at_s``."""
+    tick = (int((at_s + _TICK_SLACK_S) / every_s) + 1) * every_s
+    return tick if tick > at_s else tick + every_s
+
+
+class Sieve:
+    """Says which decoded frames are worth scaling before ``choose`` sees them; what ``choose`` needs passes."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._last_s = self._due_s = float("-inf")
+
+    def passes(self, at_s: float, is_keyframe: bool) -> bool:
+        """Return whether to look at the frame at ``at_s``; to be asked once for each frame, in order."""
+        mode, wanted = self._sampling.mode, True
+        if mode == "auto":
+            apart_s = self._sampling.max_gap_s / LOOKS_A_GAP
+            wanted = at_s - self._last_s >= (min(apart_s, KEYFRAMES_APART_S) if is_keyframe else apart_s)
+        elif mode == "every":
+            wanted = at_s + _TICK_SLACK_S >= self._due_s
+            self._due_s = next_tick(at_s, self._sampling.every_s) if wanted else self._due_s
+        self._last_s = at_s if wanted else self._last_s
+        return wanted
+
+
+def _auto(
+    frames: Iterator[Frame[Payload]], sampling: Sampling, end_s: Callable[[], float | None]
+) -> Iterator[Frame[Payload]]:
+    gap_s = sampling.max_gap_s
+    last: Frame[Payload] | None = None
+    held: Frame[Payload] | None = None  # the newest frame that differs from the last kept one
+    for frame in _lit(frames):
+        if last is None:
+            last = frame
+            yield frame
+            continue
+        if held is not None and frame.at_s - last.at_s > gap_s:
+            last, held = held, None
+            yield last
+        seen = change(last.signature, frame.signature)
+        away_s = frame.at_s - last.at_s
+        if seen.overall > CUT or away_s >= STILL_MAX_S or (seen.local > STILL and away_s >= gap_s):
+            last, held = frame, None
+            yield frame
+        elif seen.local > STILL:
+            held = frame
+    if last is not None and held is not None and (end_s() or 0.0) - last.at_s > gap_s:
+        yield held
+
+
+def _differing(
+    frames: Iterator[Frame[Payload]], sampling: Sampling, end_s: Callable[[], float | None]
+) -> Iterator[Frame[Payload]]:
+    last: Frame[Payload] | None = None
+    for frame in _lit(frames):
+        still = last is not None and change(last.signature, frame.signature).local <= STILL
+        if last is None or not still or frame.at_s - last.at_s >= STILL_MAX_S:
+            last = frame
+            yield frame
+
+
+def _lit(frames: Iterator[Frame[Payload]]) -> Iterator[Frame[Payload]]:
+    """Yield what is not black, or the first frame when all are."""
+    black: Frame[Payload] | None = None
+    lit = False
+    for frame in frames:
+        if not is_black(frame.signature):
+            lit = True
+            yield frame
+        elif black is None:
+            black = frame
+    if not lit and black is not None:
+        yield black
+
+
+def _ticks(
+    frames: Iterator[Frame[Payload]], sampling: Sampling, end_s: Callable[[], float | None]
+) -> Iterator[Frame[Payload]]:
+    due_s = float("-inf")
+    for frame in frames:
+        if frame.at_s + _TICK_SLACK_S >= due_s:
+            due_s = next_tick(frame.at_s, sampling.every_s)
+            yield frame
+
+
+def _everything(
+    frames: Iterator[Frame[Payload]], sampling: Sampling, end_s: Callable[[], float | None]
+) -> Iterator[Frame[Payload]]:
+    yield from frames

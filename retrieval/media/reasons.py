@@ -1,0 +1,39 @@
+"""Why a file could not be read, in one readable line without paths, addresses or class names."""
+
+import re
+
+_NOISE = (
+    re.compile(r"<[^<>]*>"),  # object representations
+    re.compile(r"\[errno -?\d+\]\s*", re.IGNORECASE),
+    re.compile(r"['\"](?:[^'\"]*[/\\])[^'\"]*['\"]"),  # quoted paths
+    re.compile(r":\s*['\"][^'\"]*['\"]$"),  # a file's name or number at the end
+    re.compile(r"\b0x[0-9a-f]{6,}\b", re.IGNORECASE),
+)
+_LONGEST = 160
+
+
+def reason(error: BaseException) -> str:
+    """Return what ``error`` says, cleaned: one line, at most 160 characters, beginning in lower case."""
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    text = str(error)
+    for noise in _NOISE:
+        text = noise.sub("", text)
+    text = " ".join(text.split()).rstrip(" :;,.")
+    if not text or text.isdigit():
+        text = f"the decoder gave up ({_words(type(error).__name__)})"
+    if text[1:2].islower() or text[1:2] == " ":
+        text = text[0].lower() + text[1:]
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def clock(seconds: float) -> str:
+    """Return ``hh:mm:ss.mmm``."""
+    whole = max(0, round(seconds * 1000))
+    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}.{whole % 1000:03}"
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
