@@ -1,0 +1,125 @@
+"""What ``models list`` shows and what ``models prepare`` does; listing needs neither torch nor the network."""
+
+import importlib.util
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from retrieval.config import DEFAULT_MODEL
+from retrieval.embedding import model_folder
+from retrieval.embedding.folder import read_model_folder
+from retrieval.embedding.names import ClipName, parse_name
+from retrieval.embedding.recommended import RECOMMENDED, Figures
+from retrieval.embedding.weights import cached_weights, hub_cache, hub_files, url_cache
+from retrieval.errors import ModelError, ModelNotFound
+
+_TIMEOUT_S = 10.0
+
+
+class ModelRow(NamedTuple):
+    """One line of ``models list``. ``size_mb`` is the size of the weights in megabytes, ``here`` whether they are
+    on this machine; ``figures`` are published ones, ``None`` where none are known.
+    """
+
+    name: str
+    dim: int
+    size_mb: int
+    here: bool
+    note: str
+    figures: Figures | None = None
+
+
+def list_models() -> list[ModelRow]:
+    """Return the built-in model and a short list of recommended OpenCLIP ones (any other can be named as well)."""
+    rows = []
+    try:
+        folder = model_folder(DEFAULT_MODEL)
+        found = read_model_folder(folder) if folder else None
+    except ModelError:
+        found = None
+    if found is not None:
+        size = sum(path.stat().st_size for path in found.path.iterdir() if path.is_file())
+        rows.append(ModelRow(DEFAULT_MODEL, found.dim, round(size / 1e6), True, f"built in: {found.description}"))
+    hub = importlib.util.find_spec("huggingface_hub") is not None
+    for row in RECOMMENDED:
+        here = hub and cached_weights({"hf_hub": row.hub}) is not None
+        rows.append(ModelRow(row.name, row.dim, row.size_mb, here, row.note, row.figures))
+    return rows
+
+
+def prepare(name: str, report: Callable[[str], None]) -> Path:
+    """Bring the weights of an OpenCLIP model to this machine: the only place that ever downloads.
+
+    ``report`` is told, before anything is fetched, what, how much, and where to. Returns the file of weights (the
+    folder, for a model that is one).
+
+    Raises:
+        ModelNotFound: unknown name, missing extra, or the hub cannot be reached within seconds.
+        ModelError: the download broke off.
+    """
+    folder = model_folder(name)
+    if folder is not None:
+        report(f"{name} is in {folder}; there is nothing to fetch")
+        return folder
+    found = parse_name(name)
+    if found.file is not None:
+        report(f"{found.file} is a file at hand; there is nothing to fetch")
+        return found.file
+    from retrieval.embedding import openclip
+
+    _, open_clip = openclip.load_libraries(name)
+    entry = {"hf_hub": found.hub + "/"} if found.hub else openclip.published_entry(found, open_clip)
+    weights = cached_weights(entry)
+    if weights is None:
+        _announce(found, entry, report)
+        weights = openclip.download(found, entry)
+    else:
+        report(f"the weights of {name} are already here: {weights}")
+    openclip.fetch_rest(found)
+    return weights
+
+
+def _announce(name: ClipName, entry: Mapping[str, object], report: Callable[[str], None]) -> None:
+    """Find out size and reachability with one short request, and say what comes."""
+    url, size = _reach(name, entry)
+    place = hub_cache() if entry.get("hf_hub") else url_cache()
+    much = f"{size / 1e6:.0f} MB" if size else "size not stated"
+    report(f"fetching {name.text} ({much}) from {url} to {place}")
+
+
+def _reach(name: ClipName, entry: Mapping[str, object]) -> tuple[str, int]:
+    """Return the address that answers and the size it states (0: none).
+
+    Raises:
+        ModelNotFound: none answers.
+    """
+    problem, url = "", ""
+    for url in _addresses(entry):
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "sightseek"})
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                return url, int(answer.headers.get("X-Linked-Size") or answer.headers.get("Content-Length") or 0)
+        except urllib.error.HTTPError as error:
+            problem = f"answers {error.code} {error.reason}"
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            problem = f"cannot be reached ({' '.join(str(reason).split()):.80})"
+            break
+    host = "/".join(url.split("/", 3)[:3]) or "its source"
+    how = (
+        f"and use --model '{name.text}@FILE'" if name.arch else "with its open_clip_config.json and use --model FOLDER"
+    )
+    raise ModelNotFound(f"{host} {problem}; bring the weights of {name.text} ({url}) by hand {how}")
+
+
+def _addresses(entry: Mapping[str, object]) -> Iterator[str]:
+    place, url = str(entry.get("hf_hub") or ""), str(entry.get("url") or "")
+    if place:
+        from huggingface_hub import hf_hub_url
+
+        for file in hub_files(place):
+            yield hf_hub_url(file.repo, file.name)
+    elif url:
+        yield url

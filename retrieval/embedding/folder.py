@@ -1,0 +1,193 @@
+"""Reads ``model.json``, strictly: a model folder is either wholly understood or refused with one line."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from retrieval.config import ModelSpec, Preprocessing
+from retrieval.errors import ModelError, ModelNotFound
+
+FORMAT = 1
+_RESIZE = ("squash", "crop", "pad")
+_INTERPOLATION = ("bilinear", "bicubic", "lanczos", "nearest")
+_PADDING = ("longest", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class TextHandling:
+    """How words become token ids. ``context_length`` is in tokens and counts the special ones."""
+
+    context_length: int
+    padding: Literal["longest", "max"]
+    pad_id: int
+    lowercase: bool
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model folder as its ``model.json`` describes it; ``files`` maps file names to SHA-256 (hex)."""
+
+    path: Path
+    name: str
+    version: str
+    dim: int
+    image_file: str
+    text_file: str
+    tokenizer_file: str
+    preprocessing: Preprocessing
+    text: TextHandling
+    description: str
+    knows: str
+    files: dict[str, str]
+
+    def spec(self, name: str) -> ModelSpec:
+        """Return the identity of the model under ``name``.
+
+        The digest is over the hashes ``model.json`` states, so it costs nothing at a start; ``check_files`` compares
+        these with the files themselves.
+        """
+        used = {file: self.files[file] for file in (self.image_file, self.text_file, self.tokenizer_file)}
+        digest = hashlib.sha256(json.dumps(sorted(used.values())).encode()).hexdigest()
+        handling = asdict(self.text) | {"tokenizer": self.files[self.tokenizer_file]}
+        del handling["languages"]
+        text = json.dumps(handling, sort_keys=True)
+        return ModelSpec(name, self.dim, digest, self.preprocessing, text=text, knows=self.knows)
+
+
+def read_model_folder(folder: Path) -> ModelFolder:
+    """Read and check ``folder/model.json``; the towers' files are not looked at before they are needed.
+
+    Raises:
+        ModelNotFound: there is no such folder, or no model.json in it.
+        ModelError: model.json is of another format, or a key is missing or of the wrong kind.
+    """
+    path = folder / "model.json"
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        what = f"{folder} holds no model.json" if folder.is_dir() else f"there is no model folder {folder}"
+        raise ModelNotFound(f"{what}; name a folder made by 'sightseek models export' or 'sightseek train'") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({_one_line(error)}); export the model again") from None
+    reader = _Reader(path, data)
+    number = reader.value("format", int)
+    if number > FORMAT:
+        raise ModelError(f"{path} is of format {number}, this version reads {FORMAT}; update sightseek")
+    if number != FORMAT:
+        raise ModelError(f"{path} is of format {number}, this version reads {FORMAT}; export the model again")
+    found = _build(folder, reader)
+    for file in (found.image_file, found.text_file, found.tokenizer_file):
+        if file not in found.files:
+            raise reader.wrong(f"files lacks the SHA-256 of {file}")
+    return found
+
+
+def check_files(folder: Path) -> list[str]:
+    """Compare the files of a model folder with the SHA-256 in its model.json.
+
+    Returns one line for each file that is missing or differs; an empty list when all is well.
+
+    Raises:
+        ModelError: model.json cannot be read (ModelNotFound when it is not there).
+    """
+    problems = []
+    for file, wanted in sorted(read_model_folder(folder).files.items()):
+        path = folder / file
+        try:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            problems.append(f"{path} cannot be read ({error.strerror}); install or export the model again")
+            continue
+        if found != wanted:
+            problems.append(f"{path} is not the file model.json names (SHA-256 differs); install or export it again")
+    return problems
+
+
+def missing_file(path: Path) -> ModelError:
+    """Return the error for a file of a model folder that is not there."""
+    return ModelError(f"{path} is missing; install or export the model again")
+
+
+def _build(folder: Path, reader: "_Reader") -> ModelFolder:
+    image, text = reader.part("image"), reader.part("text")
+    files = reader.value("files", dict)
+    if not all(isinstance(key, str) and isinstance(value, str) for key, value in files.items()):
+        raise reader.wrong("files does not map names to SHA-256")
+    return ModelFolder(
+        path=folder,
+        name=reader.value("name", str),
+        version=reader.value("version", str),
+        dim=reader.size("dim"),
+        image_file=image.file("file"),
+        text_file=text.file("file"),
+        tokenizer_file=text.file("tokenizer"),
+        preprocessing=Preprocessing(
+            height=image.size("height"),
+            width=image.size("width"),
+            resize=image.choice("resize", _RESIZE),
+            interpolation=image.choice("interpolation", _INTERPOLATION),
+        ),
+        text=TextHandling(
+            context_length=text.size("context_length"),
+            padding=text.choice("padding", _PADDING),
+            pad_id=text.value("pad_id", int),
+            lowercase=text.value("lowercase", bool),
+            languages=tuple(str(language) for language in text.value("languages", list)),
+        ),
+        description=reader.value("description", str),
+        knows=reader.value("knows", str),
+        files=files,
+    )
+
+
+class _Reader:
+    """Takes values out of parsed JSON and refuses what is missing or of the wrong kind."""
+
+    def __init__(self, path: Path, data: object, where: str = "") -> None:
+        self._path, self._where = path, where
+        if not isinstance(data, dict):
+            raise self.wrong(f"{where.rstrip('.') or 'its content'} is not an object")
+        self._data: dict[str, Any] = data
+
+    def wrong(self, what: str) -> ModelError:
+        return ModelError(f"{self._path}: {what}; export the model again")
+
+    def part(self, key: str) -> "_Reader":
+        return _Reader(self._path, self.value(key, dict), f"{key}.")
+
+    def value(self, key: str, kind: type) -> Any:  # noqa: ANN401 - the caller names the kind
+        if key not in self._data:
+            raise self.wrong(f"{self._where}{key} is missing")
+        found = self._data[key]
+        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
+            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not {_KINDS[kind]}")
+        return found
+
+    def size(self, key: str) -> int:
+        found: int = self.value(key, int)
+        if found < 1:
+            raise self.wrong(f"{self._where}{key} is {found}, not 1 or more")
+        return found
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> Any:  # noqa: ANN401 - a Literal of the choices
+        found = self.value(key, str)
+        if found not in choices:
+            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not one of {', '.join(choices)}")
+        return found
+
+    def file(self, key: str) -> str:
+        found: str = self.value(key, str)
+        if Path(found).name != found:
+            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not the name of a file beside it")
+        return found
+
+
+_KINDS = {int: "a whole number", str: "text", bool: "true or false", dict: "an object", list: "a list"}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,201 @@
+"""Runs a model folder (``model.json``, two ONNX towers, a tokenizer) with ONNX Runtime; no torch."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.config import Device
+from retrieval.embedding.base import ImageInput, cut_note, normalise, processors, usable
+from retrieval.embedding.folder import ModelFolder, missing_file, read_model_folder
+from retrieval.errors import ModelError
+from retrieval.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Encoding, Tokenizer
+
+_BATCH_CPU, _BATCH_CUDA = 8, 64
+_TEXT_ROWS, _TEXT_TOKENS = 64, 2048
+_MAX_CHARACTERS_PER_TOKEN = 64
+
+
+class OnnxEmbedder(ImageInput):
+    """Both towers of a model folder; each is loaded when it is first needed and never before.
+
+    A text query reads ``text.onnx`` and ``tokenizer.json`` only, indexing reads ``image.onnx`` only. Safe to call from
+    many threads.
+    """
+
+    def __init__(self, folder: Path, name: str, device: Device = "auto", threads: int = 0) -> None:
+        """Read ``model.json``; ``threads`` 0 means one for each processor.
+
+        Raises:
+            ModelError: the folder is not usable, or CUDA was asked for and is not there.
+        """
+        self.folder: ModelFolder = read_model_folder(folder)
+        self.spec = self.folder.spec(name)
+        self.dim = self.folder.dim
+        self._threads = threads or processors()
+        self._providers = _providers(device)
+        self.batch_size = _BATCH_CUDA if len(self._providers) > 1 else _BATCH_CPU
+        self._lock = threading.Lock()
+        self._image: InferenceSession | None = None
+        self._text: tuple[InferenceSession, Tokenizer] | None = None
+
+    def embed_texts(self, texts: Sequence[str]) -> FloatMatrix:
+        """Embed texts to ``(n, dim)`` in their order; texts of like length share a batch.
+
+        Raises:
+            ModelError: the text tower cannot be loaded, or gives no usable vector.
+        """
+        out = np.empty((len(texts), self.dim), dtype=np.float32)
+        encoded = [self._encode(text) for text in texts]
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+        start = 0
+        while start < len(order):
+            stop = self._batch_end([len(encoded[i].ids) for i in order], start)
+            rows = order[start:stop]
+            out[rows] = normalise(self._run_texts([encoded[i] for i in rows]))
+            start = stop
+        bad = np.flatnonzero(~usable(out))
+        if len(bad):
+            raise ModelError(
+                f"model {self.spec.name} gives no usable vector for {texts[bad[0]]!r:.60}; use other words"
+            )
+        return out
+
+    def text_notes(self, text: str) -> list[str]:
+        """Return one line when ``text`` is longer than the text tower reads, else nothing."""
+        if not self._encode(text).overflowing and len(text) <= self._most_characters:
+            return []
+        return cut_note(text, lambda part: self._encode(part).ids)
+
+    @property
+    def _most_characters(self) -> int:
+        return _MAX_CHARACTERS_PER_TOKEN * self.folder.text.context_length
+
+    def _encode(self, text: str) -> "Encoding":
+        # A text of megabytes is cut before the tokenizer sees it, far beyond what the tower reads.
+        text = text[: self._most_characters]
+        return self._text_tower()[1].encode(text.lower() if self.folder.text.lowercase else text)
+
+    def _batch_end(self, lengths: Sequence[int], start: int) -> int:
+        """Return where the batch that begins at ``start`` of the ascending ``lengths`` ends."""
+        stop = start + 1
+        while stop < len(lengths) and stop - start < _TEXT_ROWS and (stop + 1 - start) * lengths[stop] <= _TEXT_TOKENS:
+            stop += 1
+        return stop
+
+    def _run_texts(self, rows: Sequence["Encoding"]) -> FloatMatrix:
+        how = self.folder.text
+        width = how.context_length if how.padding == "max" else max(len(row.ids) for row in rows)
+        ids = np.full((len(rows), width), how.pad_id, dtype=np.int64)
+        mask = np.zeros((len(rows), width), dtype=np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row.ids)] = row.ids
+            mask[i, : len(row.ids)] = 1
+        session = self._text_tower()[0]
+        wanted = {found.name for found in session.get_inputs()}
+        given = {"input_ids": ids, "attention_mask": mask}
+        return self._run(session, {name: value for name, value in given.items() if name in wanted})
+
+    def _run_images(self, batch: NDArray[np.uint8]) -> FloatMatrix:
+        return self._run(self._image_tower(), {"pixels": batch})
+
+    def _run(self, session: "InferenceSession", inputs: dict[str, NDArray[np.generic]]) -> FloatMatrix:
+        try:
+            found = session.run(["vectors"], inputs)[0]
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            raise ModelError(f"model {self.spec.name} cannot be run ({_one_line(error)}); install it again") from None
+        if found.shape != (len(next(iter(inputs.values()))), self.dim):
+            raise ModelError(f"model {self.spec.name} gives vectors of shape {found.shape}, not of {self.dim} numbers")
+        rows: FloatMatrix = found
+        return rows
+
+    def _image_tower(self) -> "InferenceSession":
+        with self._lock:
+            if self._image is None:
+                how = self.folder.preprocessing
+                session = self._load(self.folder.image_file)
+                self._check(session, "pixels", (how.height, how.width, 3))
+                self._image = session
+            return self._image
+
+    def _text_tower(self) -> tuple["InferenceSession", "Tokenizer"]:
+        with self._lock:
+            if self._text is None:
+                session = self._load(self.folder.text_file)
+                self._check(session, "input_ids", ())
+                self._text = session, self._tokenizer()
+            return self._text
+
+    def _tokenizer(self) -> "Tokenizer":
+        from tokenizers import Tokenizer
+
+        path = self.folder.path / self.folder.tokenizer_file
+        if not path.is_file():
+            raise missing_file(path)
+        try:
+            found = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise ModelError(f"{path} is not a tokenizer ({_one_line(error)}); install the model again") from None
+        found.no_padding()
+        found.enable_truncation(self.folder.text.context_length)
+        return found
+
+    def _check(self, session: "InferenceSession", name: str, shape: tuple[int, ...]) -> None:
+        """Refuse a graph that is not what model.json says: inputs by name and size, vectors of ``dim``."""
+        inputs = {found.name: found.shape for found in session.get_inputs()}
+        outputs = {found.name: found.shape for found in session.get_outputs()}
+        where = self.folder.path
+        if name not in inputs or "vectors" not in outputs:
+            raise ModelError(
+                f"a tower in {where} lacks {name} or vectors (it has {[*inputs, *outputs]}); export it again"
+            )
+        for stated, found in zip(shape, inputs[name][1:], strict=False):
+            if isinstance(found, int) and found != stated:
+                raise ModelError(f"the image tower in {where} takes {inputs[name][1:]}, model.json says {list(shape)}")
+        width = outputs["vectors"][-1]
+        if isinstance(width, int) and width != self.dim:
+            raise ModelError(f"a tower in {where} gives vectors of {width} numbers, model.json says {self.dim}")
+
+    def _load(self, file: str) -> "InferenceSession":
+        import onnxruntime
+
+        path = self.folder.path / file
+        if not path.is_file():
+            raise missing_file(path)
+        options = onnxruntime.SessionOptions()
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Waiting threads must not spin: the processors are shared with the threads that decode.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Batches differ in size, and plans kept for each size would only hold memory.
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(path, options, providers=self._providers)
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            raise ModelError(f"{path} cannot be loaded ({_one_line(error):.120}); install the model again") from None
+
+
+def _providers(device: Device) -> list[str]:
+    """Return ONNX Runtime's providers for ``device``, the processor always last."""
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if device == "cuda":
+        raise ModelError("this ONNX Runtime has no CUDA; run: pip install onnxruntime-gpu, or use --device cpu")
+    return ["CPUExecutionProvider"]
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
