@@ -1,0 +1,192 @@
+"""The vector index in memory, kept in step with the catalog."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrieval.errors import CollectionError, ModelMismatch
+from retrieval.store import reader as catalog
+from retrieval.store import seal
+from retrieval.store.lock import SharedLock
+from retrieval.store.reader import Reader
+from retrieval.store.records import Mark
+from retrieval.store.seal import IndexDamaged, Seal
+from retrieval.types import FloatMatrix, Keys, Matches, Where
+
+if TYPE_CHECKING:
+    from retrieval.store.vectors import Allowed, Flat
+
+FILE = "vectors.faiss"
+OTHER_MODEL = "the collection was embedded anew with another model; open it again"
+
+
+class LiveIndex:
+    """Searches the vectors of a catalog, following its changes.
+
+    The file is read when first needed. The catalog decides: a file that lags is caught up in memory, one that is
+    missing, damaged or another collection's is built anew, and what was found is said in ``notes``. Only a writer
+    (``writable``) moves a damaged file aside and writes a new one.
+    """
+
+    def __init__(self, folder: Path, reader: Reader, writable: bool, notes: list[str]) -> None:
+        self.path = folder / FILE
+        self._reader = reader
+        self._writable = writable
+        self._notes = notes
+        self._lock = SharedLock()
+        self._index: Flat | None = None
+        self._at: Mark | None = None
+
+    def search(self, queries: FloatMatrix, k: int, where: Where | None, model_id: int) -> Matches:
+        """Return the k best items of each query among those the filter selects and whose files are not gone.
+
+        Raises:
+            ModelMismatch: the active model is no longer ``model_id``, so the queries are vectors of another space.
+        """
+        from retrieval.store.vectors import nearest
+
+        with self._reader.snapshot() as connection:
+            at = catalog.mark(connection)
+            if at.model_id != model_id:
+                raise ModelMismatch(OTHER_MODEL)
+            self._follow(connection, at)
+            if where is None:
+                gone = catalog.gone_keys(connection)
+                selected = None
+            else:
+                gone, selected = None, catalog.selected_keys(connection, where)
+            with self._lock.shared():
+                if self._index is None or self._at is None or self._at.model_id != model_id:
+                    raise ModelMismatch(OTHER_MODEL)
+                allowed = _allowed(self._index.keys, gone, selected)
+                return nearest(self._index, queries, k, allowed)
+
+    def refresh(self) -> None:
+        """Take in what was committed since the last look."""
+        with self._reader.snapshot() as connection:
+            self._follow(connection, catalog.mark(connection))
+
+    def save(self) -> Mark:
+        """Write the index to its file, as of the catalog's present generation, which is returned.
+
+        Raises:
+            CollectionError: it cannot be written; the former file stays.
+        """
+        from retrieval.store import vectors
+
+        self.refresh()
+        with self._lock.shared():
+            assert self._index is not None
+            assert self._at is not None
+            now = Seal(self._at.lineage, self._at.model_id, self._at.generation, len(self._index), self._index.dim)
+            if self._sealed() != now:
+                vectors.save(self.path, self._index, self._at)
+            return self._at
+
+    def rebuild(self, why: str) -> None:
+        """Keep the file aside, build the index anew from the catalog and write it."""
+        with self._reader.snapshot() as connection, self._lock.exclusive():
+            at = catalog.mark(connection)
+            why += self._move_aside()
+            self._rebuild(connection, at, why)
+            self._at = at
+
+    def _sealed(self) -> Seal | None:
+        with contextlib.suppress(OSError, IndexDamaged):
+            return seal.read(self.path)
+        return None
+
+    def _follow(self, connection: sqlite3.Connection, at: Mark) -> None:
+        if self._is_current(at):
+            return
+        with self._lock.exclusive():
+            if self._is_current(at):
+                return
+            held = self._at
+            if held is None or held.model_id != at.model_id or held.generation < at.pruned:
+                self._load(connection, at)
+            else:
+                self._catch_up(connection, at, held.generation)
+            self._at = at
+
+    def _is_current(self, at: Mark) -> bool:
+        # Another thread may have gone further than this snapshot: there is no way back, nor need for one.
+        held = self._at
+        return held is not None and held.model_id == at.model_id and held.generation >= at.generation
+
+    def _catch_up(self, connection: sqlite3.Connection, at: Mark, generation: int) -> None:
+        assert self._index is not None
+        self._index.remove(catalog.removed_keys(connection, generation))
+        _fill(self._index, connection, at, generation)
+
+    def _load(self, connection: sqlite3.Connection, at: Mark) -> None:
+        """Take the file if it can be caught up, else build the index anew."""
+        from retrieval.store import vectors
+
+        try:
+            sealed = seal.read(self.path)
+            if not sealed.belongs(at):
+                with self.path.open("rb") as file:
+                    seal.check(file)
+                other = sealed.lineage != at.lineage
+                self._rebuild(connection, at, "the file was another collection's" if other else "")
+                return
+            self._index, sealed = vectors.load(self.path)
+        except FileNotFoundError:
+            self._rebuild(connection, at)
+            return
+        except (IndexDamaged, OSError) as error:
+            self._rebuild(connection, at, f"the file is damaged ({error}){self._move_aside()}")
+            return
+        self._catch_up(connection, at, sealed.generation)
+        if catalog.tally(connection, at) != (len(self._index), int(self._index.keys.sum())):
+            self._rebuild(connection, at, "the file did not hold the catalog's items")
+
+    def _rebuild(self, connection: sqlite3.Connection, at: Mark, why: str = "") -> None:
+        from retrieval.store import vectors
+
+        self._index = vectors.Flat(at.dim)
+        _fill(self._index, connection, at, -1)
+        if why:
+            self._notes.append(f"the vector index was built anew from the catalog: {why}")
+        damaged = catalog.tally(connection, at)[0] - len(self._index)
+        if damaged:
+            self._notes.append(f"{damaged} items have damaged vectors; run: sightseek verify --repair")
+        if self._writable and len(self._index):
+            try:
+                vectors.save(self.path, self._index, at)
+            except CollectionError as error:
+                self._notes.append(str(error))
+
+    def _move_aside(self) -> str:
+        if not self._writable:
+            return ""
+        number = 1
+        while (kept := self.path.with_name(f"{FILE}.corrupt-{number}")).exists():
+            number += 1
+        with contextlib.suppress(OSError):
+            self.path.rename(kept)
+            return f" and kept as {kept.name}"
+        return ""
+
+
+def _fill(index: "Flat", connection: sqlite3.Connection, at: Mark, generation: int) -> None:
+    blocks = list(catalog.stored_vectors(connection, at, generation))
+    if blocks:
+        index.add(np.concatenate([keys for keys, _ in blocks]), np.concatenate([rows for _, rows in blocks]))
+
+
+def _allowed(keys: Keys, gone: Keys | None, selected: Keys | None) -> "Allowed | None":
+    """Return which keys may be found; ``None`` when all may."""
+    if selected is None and (gone is None or not len(gone)):
+        return None
+    size = int(keys[-1]) + 1 if len(keys) else 1
+    allowed = np.full(size, selected is None)
+    if selected is not None:
+        allowed[selected[selected < size]] = True
+    if gone is not None:
+        allowed[gone[gone < size]] = False
+    return allowed

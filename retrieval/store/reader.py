@@ -1,0 +1,365 @@
+"""Reading the catalog through the plain DB-API: a search imports neither SQLAlchemy nor Alembic."""
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from retrieval.config import IndexSpec, ModelSpec, Sampling
+from retrieval.errors import CollectionCorrupt, CollectionError, CollectionNotFound, CollectionTooNew
+from retrieval.store import globs, paths
+from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Mark, Source
+from retrieval.store.where import compile_where
+from retrieval.types import FloatMatrix, Keys, Where
+
+SCHEMA_VERSION = 2
+BUSY_S = 30.0
+PAGE = 2000
+READ_BLOCK = 8192
+ACTIVE = "(SELECT id FROM models WHERE state = 'active')"
+WRITING = "(SELECT max(id) FROM models)"
+"""The model being written: one being built is always younger than the active one."""
+
+_FILE = f"""
+SELECT f.id, f.source_id, f.path, f.kind, f.size_bytes, f.mtime_ns, f.digest,
+       f.status = 'failed' OR f.reason_building IS NOT NULL, coalesce(f.reason_building, f.reason), f.gone,
+       EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING})
+FROM files f"""
+# The plus keeps SQLite from walking all items of the model.
+_ITEM = f"""
+SELECT i.key, i.file_id, f.path, f.kind, i.at_s, i.start_s, i.end_s, f.width, f.height, f.taken_at, f.gone, s.offline
+FROM items i JOIN files f ON f.id = i.file_id JOIN sources s ON s.id = f.source_id WHERE +i.model_id = {ACTIVE}"""
+
+_CHOSEN = f"FROM files f CROSS JOIN items i ON i.file_id = f.id WHERE NOT f.gone AND i.model_id = {ACTIVE}"
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the catalog with the settings all its connections share; the file must exist."""
+    mode = "rw"
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        # On a read-only disk there is no room for SQLite's shared memory; without a log to read none is needed.
+        mode = "ro" if path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.create_function("path_matches", 2, globs.path_matches, deterministic=True)
+    return connection
+
+
+def schema_version(path: Path) -> int:
+    """Return the catalog's ``user_version``; 0 where there is no catalog or its making was cut short.
+
+    Raises:
+        CollectionCorrupt: the file is no database, or a damaged one.
+    """
+    try:
+        if not path.stat().st_size:
+            return 0
+    except OSError:
+        return 0
+    with translated(path), contextlib.closing(connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_version(path: Path) -> int:
+    """Return ``schema_version`` of a catalog that this version can read, perhaps after migrating it.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CollectionTooNew: a later version wrote it.
+        CollectionCorrupt: it is damaged.
+    """
+    version = schema_version(path)
+    if version == 0:
+        raise CollectionNotFound(f"no collection in {path.parent}; make one: sightseek index FOLDER -c {path.parent}")
+    if version > SCHEMA_VERSION:
+        raise CollectionTooNew(
+            f"{path.parent} was written by a newer sightseek (format {version} over {SCHEMA_VERSION}); update sightseek"
+        )
+    return version
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into one line that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise said(path, error) from error
+
+
+def said(path: Path, error: sqlite3.Error) -> CollectionError:
+    """Return the error to raise instead of one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return CollectionCorrupt(f"{path} is damaged ({error}); move {path.parent} aside and index again")
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return CollectionError(f"cannot write or read {path} ({error}); make room on the disk and try again")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return CollectionError(f"{path} is in use ({error}); try again")
+    return CollectionError(f"{path} cannot be used ({error}); see: sightseek verify")
+
+
+class Reader:
+    """Queries over one catalog, from any thread: each borrows a connection for as long as it runs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._all: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._own: tuple[int, sqlite3.Connection] | None = None
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            everyone, self._all, self._idle = self._all, [], []
+        for connection in everyone:
+            connection.close()
+
+    def use_in_this_thread(self, connection: sqlite3.Connection | None) -> None:
+        """Let this thread read through the writer's connection, so that it sees what its transaction did so far."""
+        self._own = None if connection is None else (threading.get_ident(), connection)
+
+    @contextlib.contextmanager
+    def connection(self, committed: bool = False) -> Iterator[sqlite3.Connection]:
+        """Lend a connection; ``committed`` asks for the state outside this thread's own transaction.
+
+        Raises:
+            CollectionError: whatever SQLite says, in one line.
+        """
+        own = self._own
+        with translated(self.path):
+            if own is not None and own[0] == threading.get_ident() and not committed:
+                yield own[1]
+                return
+            with self._lock:
+                lent = self._idle.pop() if self._idle else None
+            if lent is None:
+                lent = connect(self.path)
+                lent.execute("PRAGMA query_only = ON")
+                with self._lock:
+                    self._all.append(lent)
+            try:
+                yield lent
+            finally:
+                if lent.in_transaction:
+                    lent.execute("ROLLBACK")
+                with self._lock:
+                    self._idle.append(lent)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection on which all statements of the block see one committed state."""
+        with self.connection(committed=True) as lent:
+            lent.execute("BEGIN")
+            yield lent
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self.connection() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def manifest(self) -> Manifest:
+        """Return what the collection was made with."""
+        found = self.rows(
+            f"SELECT m.spec, m.sampling, meta.index_spec, meta.created_at FROM meta JOIN models m ON m.id = {ACTIVE}"
+        )
+        if not found:
+            raise CollectionCorrupt(f"{self.path} names no model; move {self.path.parent} aside and index again")
+        spec, sampling, index, created_at = found[0]
+        return Manifest(
+            ModelSpec.from_json(json.loads(spec)),
+            Sampling(**json.loads(sampling)),
+            IndexSpec(**json.loads(index)),
+            SCHEMA_VERSION,
+            created_at,
+        )
+
+    def building(self) -> tuple[ModelSpec, Sampling] | None:
+        """Return the model of a re-embedding under way, with its sampling."""
+        for spec, sampling in self.rows("SELECT spec, sampling FROM models WHERE state = 'building'"):
+            return ModelSpec.from_json(json.loads(spec)), Sampling(**json.loads(sampling))
+        return None
+
+    def sources(self) -> list[Source]:
+        """Return all sources, ordered by path."""
+        found = self.rows("SELECT id, path, offline FROM sources ORDER BY path")
+        return [Source(id_, paths.from_bytes(raw), bool(offline)) for id_, raw, offline in found]
+
+    def records(self, condition: str = "1", *values: object) -> Iterator[FileRecord]:
+        """Yield the files a condition selects, ordered by the bytes of their paths.
+
+        They are read page by page, so that a long pass holds no read lock; files written meanwhile may appear or not.
+        """
+        after = b"/"
+        sql = f"{_FILE} WHERE f.path >= ? AND ({condition}) ORDER BY f.path LIMIT {PAGE}"
+        while True:
+            page = self.rows(sql, after, *values)
+            yield from map(_file, page)
+            if len(page) < PAGE:
+                return
+            after = page[-1][2] + b"\0"
+
+    def find_file(self, path: Path) -> FileRecord | None:
+        """Return the file of exactly this path."""
+        found = self.rows(f"{_FILE} WHERE f.path = ?", paths.to_bytes(path))
+        return _file(found[0]) if found else None
+
+    def files_with_digest(self, digest: bytes) -> list[FileRecord]:
+        """Return the files whose content has this digest, ordered by path."""
+        return list(map(_file, self.rows(f"{_FILE} WHERE f.digest = ? AND f.path >= x'2f' ORDER BY f.path", digest)))
+
+    def find_item(self, path: Path, at_s: float | None) -> ItemRow | None:
+        """Return the item of a file whose time is nearest; the first one when no time is given."""
+        sql = f"{_ITEM} AND f.path = ? ORDER BY abs(coalesce(i.at_s, 0) - ?), i.key LIMIT 1"
+        found = self.rows(sql, paths.to_bytes(path), 0.0 if at_s is None else at_s)
+        return _item(found[0]) if found else None
+
+    def items(self, keys: Sequence[int] | Keys) -> list[ItemRow]:
+        """Return the items of these keys, in their order.
+
+        Raises:
+            KeyError: there is no such item (any more).
+        """
+        sql = f"{_ITEM} AND i.key IN (SELECT value FROM json_each(?))"
+        wanted = [int(key) for key in keys]
+        found = {row[0]: _item(row) for row in self.rows(sql, json.dumps(wanted))}
+        return [found[key] for key in wanted]
+
+    def vectors(self, keys: Sequence[int] | Keys, dim: int) -> FloatMatrix:
+        """Return the vectors of these keys, ``(n, dim) float32``, in their order.
+
+        Raises:
+            KeyError: there is no such item (any more).
+        """
+        sql = f"SELECT key, vector FROM items WHERE key IN (SELECT value FROM json_each(?)) AND +model_id = {ACTIVE}"
+        wanted = [int(key) for key in keys]
+        found = dict(self.rows(sql, json.dumps(wanted)))
+        return decoded([found[key] for key in wanted], dim)
+
+    def frames(self, file_id: int, dim: int) -> Frames:
+        """Return the items of a file in time order."""
+        sql = "SELECT key, at_s, start_s, end_s, vector FROM items WHERE file_id = ?"
+        found = self.rows(f"{sql} AND model_id = {ACTIVE} ORDER BY at_s, key", file_id)
+        columns = list(zip(*found, strict=True)) or [(), (), (), (), ()]
+        keys, at_s, start_s, end_s, blobs = columns
+        times = [np.array(column, np.float64) for column in (at_s, start_s, end_s)]
+        return Frames(np.array(keys, np.int64), times[0], times[1], times[2], decoded(blobs, dim))
+
+    def count(self, where: Where | None = None) -> int:
+        """Return how many items a search with this filter chooses from."""
+        if where is None:
+            sql = f"""SELECT (SELECT count(*) FROM items WHERE model_id = {ACTIVE})
+                - (SELECT count(*) FROM files f CROSS JOIN items i ON i.file_id = f.id
+                   WHERE f.gone AND i.model_id = {ACTIVE})"""
+            return int(self.rows(sql)[0][0])
+        clause = compile_where(where)
+        sql = f"SELECT count(*) {_CHOSEN} AND {clause.sql}"
+        return int(self.rows(sql, *clause.values)[0][0])
+
+
+def mark(connection: sqlite3.Connection) -> Mark:
+    """Return where the catalog stands in this connection's snapshot."""
+    row = connection.execute(
+        "SELECT meta.lineage, m.id, json_extract(m.spec, '$.dim'), meta.generation, meta.pruned"
+        " FROM meta JOIN models m ON m.state = 'active'"
+    ).fetchone()
+    return Mark(*map(int, row))
+
+
+def gone_keys(connection: sqlite3.Connection) -> Keys:
+    """Return the keys of items whose files are gone."""
+    sql = "SELECT i.key FROM files f CROSS JOIN items i ON i.file_id = f.id WHERE f.gone AND i.model_id ="
+    return _keys(connection.execute(f"{sql} {ACTIVE}"))
+
+
+def selected_keys(connection: sqlite3.Connection, where: Where) -> Keys:
+    """Return the keys of the items that a filter leaves to choose from, ascending."""
+    clause = compile_where(where)
+    return np.sort(_keys(connection.execute(f"SELECT i.key {_CHOSEN} AND {clause.sql}", clause.values)))
+
+
+def removed_keys(connection: sqlite3.Connection, generation: int) -> Keys:
+    """Return the keys removed after a generation."""
+    return _keys(connection.execute("SELECT key FROM removed WHERE generation > ?", (generation,)))
+
+
+def stored_vectors(connection: sqlite3.Connection, at: Mark, after: int = -1) -> Iterator[tuple[Keys, FloatMatrix]]:
+    """Yield the active items added after a generation in blocks ``(keys, vectors)``, keys ascending.
+
+    Rows whose vector is not of the right length or not finite are left out: ``verify`` names them.
+    """
+    first = 0
+    if after >= 0:
+        sql = "SELECT min(key) FROM items WHERE model_id = ? AND generation > ?"
+        first = connection.execute(sql, (at.model_id, after)).fetchone()[0]
+        if first is None:
+            return
+    sql = """SELECT key, vector FROM items NOT INDEXED
+        WHERE key >= ? AND model_id = ? AND generation > ? AND length(vector) = ? ORDER BY key"""
+    cursor = connection.execute(sql, (first, at.model_id, after, 2 * at.dim))
+    while rows := cursor.fetchmany(READ_BLOCK):
+        keys = np.array([row[0] for row in rows], np.int64)
+        vectors = decoded([row[1] for row in rows], at.dim)
+        sound = np.isfinite(vectors).all(axis=1)
+        yield keys[sound], vectors[sound]
+
+
+def tally(connection: sqlite3.Connection, at: Mark) -> tuple[int, int]:
+    """Return the number and the sum of the active items' keys, read from an index alone."""
+    sql = "SELECT count(*), coalesce(sum(key), 0) FROM items WHERE model_id = ?"
+    count, total = connection.execute(sql, (at.model_id,)).fetchone()
+    return count, total
+
+
+def decoded(blobs: Sequence[bytes], dim: int) -> FloatMatrix:
+    """Return stored vectors as ``(n, dim) float32``."""
+    return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim).astype(np.float32)
+
+
+def _keys(cursor: sqlite3.Cursor) -> Keys:
+    return np.fromiter((row[0] for row in cursor), np.int64)
+
+
+def _file(row: tuple[Any, ...]) -> FileRecord:
+    id_, source_id, raw, kind, size_bytes, mtime_ns, digest, failed, reason, gone, embedded = row
+    return FileRecord(
+        id_,
+        source_id,
+        paths.from_bytes(raw),
+        kind,
+        size_bytes,
+        mtime_ns,
+        digest,
+        "failed" if failed else "ok",
+        reason,
+        bool(gone),
+        bool(embedded),
+    )
+
+
+def _item(row: tuple[Any, ...]) -> ItemRow:
+    key, file_id, raw, kind, at_s, start_s, end_s, width, height, taken_at, gone, offline = row
+    return ItemRow(
+        key,
+        file_id,
+        paths.from_bytes(raw),
+        kind,
+        at_s,
+        start_s,
+        end_s,
+        width,
+        height,
+        taken_at,
+        bool(gone),
+        bool(offline),
+    )

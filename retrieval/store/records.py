@@ -1,0 +1,128 @@
+"""The records a collection takes in and gives out; numpy is the only import that weighs anything."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.config import IndexSpec, ModelSpec, Sampling
+from retrieval.types import FloatMatrix, Keys, Kind
+
+
+class Entry(NamedTuple):
+    """A file as a scan found it; ``path`` is absolute."""
+
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+
+class Source(NamedTuple):
+    """A root folder; ``offline`` while it is missing or empty, as an unmounted drive is."""
+
+    id: int
+    path: Path
+    offline: bool
+
+
+class FileRecord(NamedTuple):
+    """What the catalog holds of one file.
+
+    ``embedded`` says that the file has items of the model being written: the collection's own, or the new one during a
+    re-embedding. A file that is neither ``failed`` nor ``embedded`` waits to be embedded; one whose vectors were found
+    damaged waits with ``digest`` ``None`` and ``mtime_ns`` 0, so that it is taken for a changed one.
+    """
+
+    id: int
+    source_id: int
+    path: Path
+    kind: Kind | None
+    size_bytes: int
+    mtime_ns: int
+    digest: bytes | None
+    status: Literal["ok", "failed"]
+    reason: str
+    gone: bool
+    embedded: bool
+
+
+class ItemRow(NamedTuple):
+    """One item with what is shown of its file; times are seconds, ``None`` for a picture."""
+
+    key: int
+    file_id: int
+    path: Path
+    kind: Kind
+    at_s: float | None
+    start_s: float | None
+    end_s: float | None
+    width: int
+    height: int
+    taken_at: str | None
+    gone: bool
+    offline: bool
+
+
+class Frames(NamedTuple):
+    """The items of one file in time order: ``keys`` ``(n,) int64``, times ``(n,) float64`` seconds (NaN for a picture).
+
+    ``vectors`` is ``(n, dim) float32``, rows of length 1 but for float16 rounding.
+    """
+
+    keys: Keys
+    at_s: NDArray[np.float64]
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    vectors: FloatMatrix
+
+
+class Stats(NamedTuple):
+    """Figures of a collection.
+
+    ``files`` are those indexed and present, ``items`` what a search chooses from, ``failed`` the files that could not
+    be read, ``offline`` the files on sources that are offline (part of ``files`` and ``failed``), ``gone`` the files no
+    longer found. ``index`` holds ``kind``, ``vectors``, ``recall``, ``generation`` and ``state`` (``current``,
+    ``behind`` or ``missing``: how the index on disk stands to the catalog). ``bytes`` is the size of the folder.
+    """
+
+    files: int
+    items: int
+    failed: int
+    offline: int
+    gone: int
+    sources: tuple[Source, ...]
+    model: str
+    index: dict[str, object]  # type: ignore[assignment]
+    bytes: int
+
+
+class Problem(NamedTuple):
+    """One thing ``verify`` found wrong, in words, and whether it was put right."""
+
+    what: str
+    repaired: bool
+
+
+class Manifest(NamedTuple):
+    """What a collection was made with; ``created_at`` is ISO 8601 in UTC, ``version`` that of the catalog's schema."""
+
+    spec: ModelSpec
+    sampling: Sampling
+    index: IndexSpec  # type: ignore[assignment]
+    version: int
+    created_at: str
+
+
+class Mark(NamedTuple):
+    """Where the catalog stands, as the vector index must know it.
+
+    ``lineage`` tells collections apart, ``model_id`` is the active model with vectors of length ``dim``, ``generation``
+    rises with each change of its items, and removals up to ``pruned`` are no longer on record.
+    """
+
+    lineage: int
+    model_id: int
+    dim: int
+    generation: int
+    pruned: int

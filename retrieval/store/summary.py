@@ -1,0 +1,51 @@
+"""The figures of a collection."""
+
+import os
+from pathlib import Path
+
+from retrieval.store import live, reader, seal
+from retrieval.store.reader import Reader
+from retrieval.store.records import Manifest, Mark, Stats
+
+FAILED = "NOT f.gone AND (f.status = 'failed' OR f.reason_building IS NOT NULL)"
+_COUNTS = f"""
+SELECT coalesce(sum(f.status = 'ok' AND f.reason_building IS NULL AND NOT f.gone), 0), coalesce(sum({FAILED}), 0),
+       coalesce(sum(s.offline AND NOT f.gone), 0), coalesce(sum(f.gone), 0)
+FROM files f JOIN sources s ON s.id = f.source_id"""
+
+
+def stats(folder: Path, catalog: Reader, manifest: Manifest) -> Stats:
+    """Return the figures; the vector index is not opened for them."""
+    files, failed, offline, gone = catalog.rows(_COUNTS)[0]
+    with catalog.snapshot() as connection:
+        at = reader.mark(connection)
+        vectors = reader.tally(connection, at)[0]
+    index: dict[str, object] = {
+        "kind": manifest.index.kind,
+        "vectors": vectors,
+        "recall": 1.0,
+        "generation": at.generation,
+        "state": _state(folder / live.FILE, at),
+    }
+    sources = tuple(catalog.sources())
+    return Stats(files, catalog.count(), failed, offline, gone, sources, manifest.spec.name, index, size_bytes(folder))
+
+
+def size_bytes(folder: Path) -> int:
+    """Return the size of all files below a folder; those that vanish meanwhile do not count."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(parent) / name).lstat().st_size
+            except OSError:
+                continue
+    return total
+
+
+def _state(path: Path, at: Mark) -> str:
+    try:
+        found = seal.read(path)
+    except (OSError, seal.IndexDamaged):
+        return "missing"
+    return "current" if found.belongs(at) and found.generation == at.generation else "behind"
