@@ -1,0 +1,86 @@
+"""Pure presentation: hits to JSON lines, to paths, and to the cells of a table; nothing is printed here."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+from retrieval.types import Hit, Hits
+
+# What would move the cursor, turn the direction of writing, or stand for a byte that is no text.
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def as_jsonl(hits: Hits) -> Iterator[str]:
+    r"""Yield one JSON object a hit, without a line end.
+
+    Keys: ``rank score path kind start_s end_s at_s item width height taken_at``; seconds are ``null`` for a picture,
+    ``taken_at`` where it is not known. The text is plain ASCII: bytes of a name that are no UTF-8 stand as lone
+    surrogates (``"\udcff"``), which ``os.fsencode`` turns back after ``json.loads``.
+    """
+    for hit in hits.hits:
+        yield json.dumps(_fields(hit), ensure_ascii=True, allow_nan=False)
+
+
+def as_paths(hits: Hits, null: bool = False) -> Iterator[bytes]:
+    """Yield the bytes of each file's path, ended by a newline, or by NUL so that any name survives ``xargs -0``.
+
+    A file comes once, at the place of its best moment.
+    """
+    end = b"\0" if null else b"\n"
+    for path in dict.fromkeys(hit.path for hit in hits.hits):
+        yield os.fsencode(path) + end
+
+
+def as_rows(hits: Hits) -> list[tuple[str, str, str, str]]:
+    """Return the cells of a table: rank, score, file, moment (``00:00:10.000-00:00:14.000``; empty for a picture)."""
+    return [(str(hit.rank), f"{hit.score:.4f}", visible(hit.path), _moment(hit)) for hit in hits.hits]
+
+
+def timestamp(seconds: float) -> str:
+    """Write seconds as ``hh:mm:ss.mmm``, which players and ffmpeg accept; hours may take more than two digits."""
+    thousandths = max(0, round(seconds * 1000))
+    minutes, rest = divmod(thousandths, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+def visible(name: str) -> str:
+    r"""Write control characters, marks of writing direction and stray bytes as ``\n``, ``\x1b``, ``\u202e``, ``\xff``.
+
+    Everything else stays as it is, so this is for looking at and cannot be read back.
+    """
+    return _HIDDEN.sub(_shown, name)
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+    return _NAMED.get(found[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def _moment(hit: Hit) -> str:
+    if hit.start_s is None or hit.end_s is None:
+        return ""
+    return f"{timestamp(hit.start_s)}-{timestamp(hit.end_s)}"
+
+
+def _fields(hit: Hit) -> dict[str, object]:
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "path": hit.path,
+        "kind": hit.kind,
+        "start_s": _seconds(hit.start_s),
+        "end_s": _seconds(hit.end_s),
+        "at_s": _seconds(hit.at_s),
+        "item": hit.item,
+        "width": hit.width,
+        "height": hit.height,
+        "taken_at": hit.taken_at,
+    }
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
