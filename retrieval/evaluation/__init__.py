@@ -1,0 +1,6 @@
+"""Recall of a model on captioned pictures."""
+
+from retrieval.evaluation.datasets import Captions, read_captions
+from retrieval.evaluation.run import Direction, Report, evaluate
+
+__all__ = ["Captions", "Direction", "Report", "evaluate", "read_captions"]
