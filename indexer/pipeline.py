@@ -1,0 +1,274 @@
+"""Brings a collection up to date with its sources: scan, plan, the cheap changes, then embedding."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from indexer.commit import Committer, Heading, Task
+from indexer.plan import Copy, Plan, plan
+from indexer.report import IndexOptions, Progress, Summary
+from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
+from retrieval.embedding import Embedder
+from retrieval.embedding.stream import Embedded, Failed, Job, content_digest, embed_stream, never
+from retrieval.errors import CollectionError, ModelError
+from retrieval.store import Collection, Entry, FileRecord
+
+Listener = Callable[[Progress], None]
+
+
+def index(
+    collection: Collection,
+    embedder: Embedder,
+    sources: Sequence[Path] = (),
+    options: IndexOptions = IndexOptions(),  # noqa: B008 (a frozen value)
+    progress: Listener | None = None,
+    stop: Callable[[], bool] = never,
+) -> Summary:
+    """Index ``sources`` (files or folders), or refresh all sources of the collection when none is given.
+
+    Only what is new or has changed is embedded. A source that is missing or empty is marked offline and nothing of it
+    is changed. Files that cannot be read are recorded with their reasons and never end the run. After ``stop()`` became
+    true (or on Ctrl-C) what is under way is finished and committed; the next run goes on from there.
+
+    With ``options.reembed`` all present files are embedded with ``embedder`` beside the vectors that searches go on to
+    use, and the switch is made once no file would lose its vectors by it; see ``_switch``.
+
+    Raises:
+        CollectionError: the collection cannot be written, or a re-embedding cannot be finished; what was committed
+            stays.
+        ModelMismatch: the collection was made with another model, and ``options.reembed`` is not set.
+        ModelError: the model cannot be run.
+        RetrievalError: a source does not exist, or an ``exclude`` pattern is wrong.
+    """
+    began_s = time.monotonic()
+    reembed = _begin(collection, embedder, options)
+    summary = Summary()
+    run = _Run(collection, embedder, options, progress, stop, summary)
+    try:
+        done = run.update(sources, reembed=reembed)
+    except KeyboardInterrupt:
+        done = False
+    summary.interrupted = not done
+    if not options.dry_run:
+        if reembed and done:
+            _switch(collection)
+            summary.switched = True
+        collection.save_index()
+    summary.seconds = time.monotonic() - began_s
+    return summary
+
+
+def _begin(collection: Collection, embedder: Embedder, options: IndexOptions) -> bool:
+    """Check that collection and model fit, or begin or resume an exchange of the model; return whether it is one."""
+    building = collection.building
+    if options.reembed:
+        resumed = building is not None and building.fingerprint() == embedder.spec.fingerprint()
+        sampling = collection.building_sampling if resumed else None
+        if not options.dry_run:
+            collection.begin_reembed(embedder.spec, options.sampling or sampling)
+        return True
+    collection.check_model(embedder.spec)
+    if building is not None:
+        raise CollectionError(
+            f"the change of this collection to model {building.name} is not finished; "
+            f"run index --model {building.name} --reembed to go on with it, "
+            f"or index --model {embedder.spec.name} to give it up"
+        )
+    return False
+
+
+def _switch(collection: Collection) -> None:
+    """Switch to the new model if each file that can be found now has vectors of the new model in its place.
+
+    Files on a source that is offline, or in folders that cannot be read, would silently vanish from searches, so they
+    hold the switch back until they are there or are forgotten. Gone files do not: they are hidden already, and are
+    embedded when they return.
+    """
+    left = [one for one in collection.records() if one.status == "ok" and not one.embedded and not one.gone]
+    if left:
+        names = {source.id: source.path for source in collection.sources()}
+        where = ", ".join(sorted({in_one_line(names[one.source_id]) for one in left}))
+        count = f"{len(left):,} file{'s' if len(left) > 1 else ''}"
+        raise CollectionError(
+            f"{count} in {where} could not be reached for the new model, so searches stay with the old one; "
+            "connect the drive or forget these files, then run the same command again"
+        )
+    collection.finish_reembed()
+
+
+class _Run:
+    """One run of ``index``: holds what all its steps need."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        embedder: Embedder,
+        options: IndexOptions,
+        progress: Listener | None,
+        stop: Callable[[], bool],
+        summary: Summary,
+    ) -> None:
+        self._collection = collection
+        self._embedder = embedder
+        self._options = options
+        self._progress = progress
+        self._stop = stop
+        self._summary = summary
+
+    def update(self, sources: Sequence[Path], *, reembed: bool) -> bool:
+        """Do the whole run; return whether it came to its end."""
+        options, summary = self._options, self._summary
+        known = sorted(self._collection.sources(), key=lambda source: source.id)
+        roots = choose_roots(known, absolute(sources), everything=reembed, exclude=options.exclude)
+        records = self._records(reembed)
+        found = look(roots, records, options.exclude, self._stop)
+        if found is None:
+            return False
+        todo = plan(
+            found.entries,
+            records,
+            partial(content_digest, cancelled=self._stop),
+            missing=found.missing,
+            retry_failed=options.retry_failed,
+            recognise=not reembed,
+        )
+        if self._stop():
+            return False
+        summary.offline = [root.path for root in found.offline]
+        summary.problems = found.worth_telling(records)
+        if options.dry_run:
+            _count(todo, summary)
+            _count_embedding(todo, summary)
+            return True
+        owner = self._mark_sources(found)
+        self._apply(todo, owner)
+        _count(todo, summary)
+        return self._embed(todo, owner)
+
+    def _records(self, reembed: bool) -> list[FileRecord]:
+        records = list(self._collection.records())
+        if reembed and self._options.dry_run:  # nothing was begun, so the catalog still speaks of the old model
+            return [record._replace(embedded=False) for record in records]
+        return records
+
+    def _mark_sources(self, found: Findings) -> Callable[[Entry], int]:
+        """Add new sources, record which are there, and return which source an entry belongs to."""
+        ids: dict[Path, int] = {}
+        offline = {source.id: source.offline for source in self._collection.sources()}
+        for roots, is_offline in ((found.online, False), (found.offline, True)):
+            for root in roots:
+                source_id = root.source_id
+                if source_id is None:
+                    source_id = self._collection.add_source(root.path).id
+                ids[root.path] = source_id
+                if offline.get(source_id, False) != is_offline:
+                    self._collection.set_offline(source_id, is_offline)
+        return lambda entry: ids[found.roots[entry.path].path]
+
+    def _apply(self, todo: Plan, owner: Callable[[Entry], int]) -> None:
+        """Do what needs no embedding, in one transaction."""
+        known = [(copy, copy.origin) for copy in todo.copies if isinstance(copy.origin, FileRecord)]
+        if not (todo.moved or todo.touched or todo.returned or todo.gone or known):
+            return
+        with self._collection.transaction() as writer:
+            for record, entry in todo.moved:
+                writer.move(record.id, owner(entry), entry)
+            for record, entry in (*todo.touched, *todo.returned):
+                writer.touch(record.id, entry)
+            writer.set_gone([record.id for record in todo.gone])
+            for copy, origin in known:
+                writer.copy(origin.id, owner(copy.entry), copy.entry)
+
+    def _embed(self, todo: Plan, owner: Callable[[Entry], int]) -> bool:
+        """Embed what must be, and let copies follow their originals; return whether all of it was done."""
+        copies: dict[Path, list[tuple[Copy, int]]] = defaultdict(list)
+        for copy in todo.copies:
+            if isinstance(copy.origin, Path):
+                copies[copy.origin].append((copy, owner(copy.entry)))
+        headings = _headings(todo)
+        tasks = [Task(entry, owner(entry), headings[entry.path]) for entry in todo.to_embed()]
+        committer = Committer(self._collection, copies, self._options, self._summary)
+        meter = _Meter(self._progress)
+        while tasks:
+            if not self._stream(tasks, committer, meter):
+                return False
+            tasks, committer.late = committer.late, []
+        return True
+
+    def _stream(self, tasks: list[Task], committer: Committer, meter: "_Meter") -> bool:
+        """Embed the tasks; what is finished is committed however the stream ends."""
+        meter.expect(len(tasks))
+
+        def stop() -> bool:
+            # The stream asks several times a second, also while a long video lets no result through.
+            committer.tick()
+            return self._stop()
+
+        jobs = (Job(task.entry.path, task) for task in tasks)
+        try:
+            with closing(self._results(jobs, stop)) as results:
+                for result in results:
+                    committer.add(result)
+                    meter.step(result.job.path, 0 if isinstance(result, Failed) else len(result.items))
+        except (KeyboardInterrupt, ModelError):
+            committer.flush()
+            raise
+        committer.flush()
+        return meter.done == meter.total
+
+    def _results(self, jobs: Iterator[Job], stop: Callable[[], bool]) -> Generator[Embedded | Failed, None, None]:
+        sampling = self._collection.building_sampling or self._collection.manifest.sampling
+        yield from embed_stream(jobs, self._embedder, sampling=sampling, workers=self._options.jobs, stop=stop)
+
+
+class _Meter:
+    """Tells the listener how far embedding is."""
+
+    def __init__(self, listener: Listener | None) -> None:
+        self.done = self.total = 0
+        self._items = 0
+        self._listener = listener
+        self._began_s = time.monotonic()
+
+    def expect(self, files: int) -> None:
+        self.total += files
+        if self._listener is not None:
+            self._listener(Progress(self.done, self.total, self._items, 0.0, None, None))
+
+    def step(self, path: Path, items: int) -> None:
+        self.done += 1
+        self._items += items
+        if self._listener is not None:
+            rate = self.done / max(time.monotonic() - self._began_s, 1e-6)
+            left_s = (self.total - self.done) / rate
+            self._listener(Progress(self.done, self.total, self._items, rate, left_s, path))
+
+
+def _count(todo: Plan, summary: Summary) -> None:
+    """Count what needs no embedding."""
+    summary.moved = len(todo.moved)
+    summary.touched = len(todo.touched)
+    summary.returned = len(todo.returned)
+    summary.gone = len(todo.gone)
+    summary.same = len(todo.same)
+    summary.failed_before = len(todo.failed)
+    summary.copied = sum(isinstance(copy.origin, FileRecord) for copy in todo.copies)
+
+
+def _count_embedding(todo: Plan, summary: Summary) -> None:
+    """Count, for a dry run, what would be embedded, as if nothing failed."""
+    summary.copied = len(todo.copies)
+    for heading in _headings(todo).values():
+        setattr(summary, heading, getattr(summary, heading) + 1)
+
+
+def _headings(todo: Plan) -> dict[Path, Heading]:
+    """Return under which heading each file to embed is counted."""
+    headings: dict[Path, Heading] = {entry.path: "renewed" for entry in todo.to_embed()}
+    headings |= {entry.path: "added" for entry in todo.new}
+    headings |= {pair.entry.path: "changed" for pair in todo.changed}
+    headings |= {pair.entry.path: "retried" for pair in todo.retried}
+    return headings

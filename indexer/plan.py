@@ -1,0 +1,221 @@
+"""Compares what a scan found with what the catalog knows; decides everything, changes nothing.
+
+A file is recognised by its path, size and modification time; where these do not settle it, by the digest of its
+content. So a moved, renamed, touched or duplicated file is known again without being embedded again.
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from retrieval.store import Entry, FileRecord
+
+_Unknown = tuple[Entry, FileRecord | None]
+
+
+class Pair(NamedTuple):
+    """A record and the entry that it is about."""
+
+    record: FileRecord
+    entry: Entry
+
+
+class Copy(NamedTuple):
+    """An entry with the bytes of another file: of a record, or of an entry that this plan embeds (then its path)."""
+
+    entry: Entry
+    origin: FileRecord | Path
+    digest: bytes
+
+
+@dataclass
+class Plan:
+    """What is to be done; each entry is in exactly one of the lists (``gone`` holds records alone).
+
+    ``new`` and ``changed`` are embedded, ``retried`` failed before and are tried again, ``pending`` are known but have
+    no vectors of the model being written. ``touched`` have another time and the same content, ``returned`` were gone
+    and are there again, ``failed`` failed before and have not changed since.
+    """
+
+    new: list[Entry] = field(default_factory=list)
+    changed: list[Pair] = field(default_factory=list)
+    retried: list[Pair] = field(default_factory=list)
+    pending: list[Pair] = field(default_factory=list)
+    moved: list[Pair] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
+    touched: list[Pair] = field(default_factory=list)
+    returned: list[Pair] = field(default_factory=list)
+    same: list[Pair] = field(default_factory=list)
+    failed: list[Pair] = field(default_factory=list)
+    gone: list[FileRecord] = field(default_factory=list)
+
+    def to_embed(self) -> list[Entry]:
+        """Return the entries that must be decoded and embedded, ordered by path."""
+        without_vectors = (pair for pair in self.moved if pair.record.status == "ok" and not pair.record.embedded)
+        pairs = (*self.changed, *self.retried, *self.pending, *without_vectors)
+        return sorted((*self.new, *(pair.entry for pair in pairs)), key=lambda entry: os.fsencode(entry.path))
+
+
+def plan(
+    entries: Iterable[Entry],
+    records: Iterable[FileRecord],
+    digest: Callable[[Path], bytes],
+    *,
+    missing: Callable[[FileRecord], bool] = lambda record: True,
+    retry_failed: bool = False,
+    recognise: bool = True,
+) -> Plan:
+    """Sort entries and records out; neither needs to be in order, no path may occur twice in either.
+
+    ``digest`` is asked only for entries whose size makes it matter; when it raises ``OSError`` the file counts as new,
+    so that embedding it fails with the reason. ``missing`` tells whether a record whose path was not found is gone
+    (false for files of sources that are offline or were not scanned). Without ``recognise`` no copies are looked for:
+    each file without vectors is embedded.
+    """
+    result = Plan()
+    digests = _Digests(digest)
+    settled: list[Pair] = []  # records that stand after the plan, as possible origins of copies
+    loose: list[FileRecord] = []  # records whose path was not found, as possible origins of moves
+    unknown: list[_Unknown] = []
+    for entry, record in _merge(entries, records):
+        if entry is None and record is not None:
+            loose.append(record)
+        elif entry is not None and record is None:
+            unknown.append((entry, None))
+        elif entry is not None and record is not None:
+            pair = Pair(record, entry)
+            if not _known(result, pair, digests, retry_failed):
+                unknown.append((entry, record))
+            elif record.embedded:
+                settled.append(pair)
+    gone = {record.id: record for record in loose if record.gone or missing(record)}
+    displaced = [record for _, record in unknown if record is not None]  # other bytes are at their paths now
+    movable = [one for one in (*gone.values(), *displaced) if not (retry_failed and one.status == "failed")]
+    origins = [pair.record for pair in settled] + [record for record in loose if record.id not in gone]
+    left = _Recogniser(result, digests, movable, origins).run(unknown, recognise)
+    result.gone = [record for record in gone.values() if record.id in left and not record.gone]
+    return result
+
+
+def _known(result: Plan, pair: Pair, digests: "_Digests", retry_failed: bool) -> bool:
+    """File a pair whose content is what the catalog has; return false when it is not."""
+    record, entry = pair
+    same_time = (record.size_bytes, record.mtime_ns) == (entry.size_bytes, entry.mtime_ns)
+    if not same_time and not (record.size_bytes == entry.size_bytes and digests.equal(entry, record)):
+        return False
+    if record.status == "failed" and retry_failed:
+        result.retried.append(pair)
+    elif record.status == "ok" and not record.embedded:
+        result.pending.append(pair)
+    elif record.gone:
+        result.returned.append(pair)
+    elif not same_time:
+        result.touched.append(pair)
+    elif record.status == "failed":
+        result.failed.append(pair)
+    else:
+        result.same.append(pair)
+    return True
+
+
+class _Digests:
+    """Asks for each digest once; an unreadable file has none."""
+
+    def __init__(self, digest: Callable[[Path], bytes]) -> None:
+        self._digest = digest
+        self._known: dict[Path, bytes | None] = {}
+
+    def of(self, entry: Entry) -> bytes | None:
+        if entry.path not in self._known:
+            try:
+                self._known[entry.path] = self._digest(entry.path)
+            except OSError:
+                self._known[entry.path] = None
+        return self._known[entry.path]
+
+    def equal(self, entry: Entry, record: FileRecord) -> bool:
+        return record.digest is not None and self.of(entry) == record.digest
+
+
+class _Recogniser:
+    """Finds moves and copies among entries whose content is not what the catalog has at their path."""
+
+    def __init__(self, result: Plan, digests: _Digests, movable: list[FileRecord], origins: list[FileRecord]) -> None:
+        self._result = result
+        self._digests = digests
+        self._left = {record.id for record in movable}
+        self._movable = _by_digest(movable)
+        self._origins = _by_digest(record for record in origins if record.embedded)
+
+    def run(self, unknown: list[_Unknown], recognise: bool) -> Container[int]:
+        """File all entries; return the ids of the movable records that nothing moved."""
+        sizes = {record.size_bytes for group in self._movable.values() for record in group}
+        if recognise:
+            sizes |= {record.size_bytes for group in self._origins.values() for record in group}
+            counts = Counter(entry.size_bytes for entry, _ in unknown)
+            sizes |= {size_bytes for size_bytes, count in counts.items() if count > 1}
+        rest = [
+            (entry, record, self._digests.of(entry) if entry.size_bytes in sizes else None) for entry, record in unknown
+        ]
+        # A file that kept its name in another folder goes first, so that of two with the same bytes each keeps its own.
+        rest = [one for one in rest if not self._moved(one[0], one[2], same_name=True)]
+        rest = [one for one in rest if not self._moved(one[0], one[2], same_name=False)]
+        moved = {pair.record.id for pair in self._result.moved}
+        embedded: dict[bytes, Path] = {}
+        for entry, record, digest in rest:
+            if digest is not None and recognise and self._copied(entry, digest, embedded):
+                continue
+            if record is None or record.id in moved:
+                self._result.new.append(entry)
+            else:
+                self._result.changed.append(Pair(record, entry))
+        return self._left
+
+    def _moved(self, entry: Entry, digest: bytes | None, *, same_name: bool) -> bool:
+        for old in self._movable.get(digest, ()) if digest is not None else ():
+            if old.id in self._left and (not same_name or old.path.name == entry.path.name):
+                self._left.remove(old.id)
+                self._result.moved.append(Pair(old, entry))
+                if old.embedded:
+                    self._origins[old.digest or b""].insert(0, old)
+                return True
+        return False
+
+    def _copied(self, entry: Entry, digest: bytes, embedded: dict[bytes, Path]) -> bool:
+        records = self._origins.get(digest)
+        origin: FileRecord | Path | None = records[0] if records else embedded.get(digest)
+        if origin is None:
+            embedded[digest] = entry.path
+            return False
+        self._result.copies.append(Copy(entry, origin, digest))
+        return True
+
+
+def _by_digest(records: Iterable[FileRecord]) -> defaultdict[bytes, list[FileRecord]]:
+    found: defaultdict[bytes, list[FileRecord]] = defaultdict(list)
+    for record in records:
+        if record.digest is not None:
+            found[record.digest].append(record)
+    return found
+
+
+def _merge(entries: Iterable[Entry], records: Iterable[FileRecord]) -> Iterable[tuple[Entry | None, FileRecord | None]]:
+    """Yield each path once, in the order of its bytes, with its entry and its record as far as they exist."""
+    found = sorted(((os.fsencode(entry.path), entry) for entry in entries), key=itemgetter(0))
+    known = sorted(((os.fsencode(record.path), record) for record in records), key=itemgetter(0))
+    position = 0
+    for path, entry in found:
+        while position < len(known) and known[position][0] < path:
+            yield None, known[position][1]
+            position += 1
+        if position < len(known) and known[position][0] == path:
+            yield entry, known[position][1]
+            position += 1
+        else:
+            yield entry, None
+    for _, record in known[position:]:
+        yield None, record
