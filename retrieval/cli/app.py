@@ -1,0 +1,69 @@
+"""The Typer application: the commands by name, and what happens to errors, Ctrl-C and broken pipes."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from retrieval import __version__
+from retrieval.cli import evaluation, indexing, maintenance, models, searching
+from retrieval.errors import RetrievalError
+
+
+class _Commands(TyperGroup):
+    """Turns expected errors into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's own signature
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except RetrievalError as error:
+            typer.echo(f"sightseek: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            # The reader has gone (`| head`): not an error; keep the interpreter from flushing into it again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            typer.echo("sightseek: stopped; nothing that was committed is lost", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="sightseek",
+    cls=_Commands,
+    help="Find photos and moments of video by words, by a picture, by a clip, or by a weighted mix of them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sightseek {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("index")(indexing.index)
+app.command("search")(searching.search)
+app.command("status")(maintenance.status)
+app.command("verify")(maintenance.verify)
+app.command("forget")(maintenance.forget)
+app.command("purge")(maintenance.purge)
+app.command("doctor")(maintenance.doctor)
+app.command("evaluate")(evaluation.evaluate)
+app.add_typer(models.app, name="models")

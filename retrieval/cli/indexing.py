@@ -1,0 +1,217 @@
+"""``sightseek index``: bring a collection up to date with folders of photos and videos."""
+
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from retrieval.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    ModelOption,
+    counted,
+    say,
+    say_if_starter,
+    settings_for,
+    shown,
+)
+from retrieval.cli.progress import progress_display
+from retrieval.cli.quiet import native_libraries_silenced
+
+if TYPE_CHECKING:
+    from indexer import IndexOptions, Summary
+    from retrieval.config import Settings
+    from retrieval.embedding import Embedder
+    from retrieval.store import Collection
+
+_SHOWN = 5
+
+
+def index(  # noqa: PLR0913 - a command's options are its parameters
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Folders or files; none: refresh all sources.")
+    ] = None,
+    collection: CollectionOption = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave out what matches (gitignore syntax).")
+    ] = None,
+    reembed: Annotated[bool, typer.Option("--reembed", help="Embed everything again, with --model if given.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try files again that could not be read.")] = (
+        False
+    ),
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=0, help="Decoding threads; 0 chooses.")] = 0,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay and follow changes until Ctrl-C.")] = False,
+    frames: Annotated[
+        str | None,
+        typer.Option("--frames", metavar="SAMPLING", help="Frames of videos: auto, keyframes, every:2s or all."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+) -> None:
+    """Index folders of photos and videos, or refresh what is indexed.
+
+    Only new and changed files are embedded. A missing or empty folder (an unmounted drive) deletes nothing.
+    """
+    from indexer import IndexOptions
+    from retrieval.config import Sampling
+
+    settings = settings_for(collection, device)
+    options = IndexOptions(
+        exclude=tuple(exclude or ()),
+        retry_failed=retry_failed,
+        jobs=jobs or settings.jobs,
+        dry_run=dry_run,
+        reembed=reembed,
+        sampling=Sampling.parse(frames) if frames else None,
+    )
+    sources = paths or []
+    with (
+        native_libraries_silenced(),
+        _opened(settings, model, options, sources) as (target, embedder),
+        _interruptible() as stop,
+    ):
+        for note in target.notes:
+            say(note)
+        say(f"collection {shown(target.folder)}, model {embedder.spec.name}")
+        say_if_starter(embedder.spec)
+        failed = _run(target, embedder, sources, options, stop)
+        if watch and not dry_run and not stop.is_set():
+            failed = _follow(target, embedder, options, stop) or failed
+    if failed:
+        raise typer.Exit(3)
+
+
+@contextmanager
+def _opened(
+    settings: "Settings", model: str | None, options: "IndexOptions", sources: list[Path]
+) -> "Iterator[tuple[Collection, Embedder]]":
+    """Open or create the collection and the model that belongs to it."""
+    from retrieval.config import DEFAULT_MODEL, Sampling
+    from retrieval.embedding import open_embedder
+    from retrieval.errors import CollectionNotFound, RetrievalError
+    from retrieval.store import Collection
+
+    try:
+        target = Collection.open(settings.collection, write=True)
+    except CollectionNotFound:
+        if not sources:
+            raise
+        for path in sources:
+            if not path.exists():
+                raise RetrievalError(
+                    f"{shown(path)} does not exist; check the spelling, or connect its drive"
+                ) from None
+        embedder = open_embedder(model or settings.model or DEFAULT_MODEL, settings.device)
+        # A dry run must leave nothing behind, so it plans against an empty collection that goes away again.
+        with tempfile.TemporaryDirectory(prefix="sightseek-") as scratch:
+            folder = Path(scratch) / "collection" if options.dry_run else settings.collection
+            with Collection.create(folder, embedder.spec, options.sampling or Sampling()) as target:
+                yield target, embedder
+        return
+    with target:
+        yield target, _embedder_of(target, settings, model, options)
+
+
+def _embedder_of(target: "Collection", settings: "Settings", model: str | None, options: "IndexOptions") -> "Embedder":
+    from retrieval.embedding import embedder_for, open_embedder
+    from retrieval.errors import CollectionError
+
+    if options.reembed:
+        under_way = target.building
+        return open_embedder(model or (under_way or target.manifest.spec).name, settings.device)
+    if options.sampling not in (None, target.manifest.sampling):
+        raise CollectionError(
+            f"this collection samples videos by --frames {target.manifest.sampling}; "
+            f"add --reembed to embed it again with --frames {options.sampling}"
+        )
+    if model is None:
+        return embedder_for(target.manifest.spec, settings.device)
+    embedder = open_embedder(model, settings.device)
+    target.check_model(embedder.spec)
+    if target.building is not None and not options.dry_run:
+        say(f"the unfinished change to model {target.building.name} is given up")
+        target.cancel_reembed()
+    return embedder
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Make the first Ctrl-C (or SIGTERM) a request to finish what is under way; the second one stops at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        say("stopping after what is under way; press Ctrl-C again to stop at once")
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(
+    target: "Collection", embedder: "Embedder", sources: list[Path], options: "IndexOptions", stop: threading.Event
+) -> bool:
+    from indexer import index as run_index
+
+    with progress_display() as progress:
+        summary = run_index(target, embedder, sources, options, progress=progress, stop=stop.is_set)
+    report(summary, dry_run=options.dry_run)
+    if not (summary.changes or summary.same or summary.failed_before or summary.offline or summary.interrupted):
+        say("there are no pictures or videos in what was given; name a folder that holds some")
+    return bool(summary.failed or summary.problems)
+
+
+def _follow(target: "Collection", embedder: "Embedder", options: "IndexOptions", stop: threading.Event) -> bool:
+    from indexer import watch as follow
+
+    say("watching for changes; Ctrl-C stops")
+    failed = False
+    for summary in follow(target, embedder, options, stop=stop.is_set, trouble=say):
+        report(summary, dry_run=False)
+        failed = failed or bool(summary.failed or summary.problems)
+    return failed
+
+
+_COUNTS = ("added", "changed", "retried", "renewed", "moved", "copied", "touched", "returned", "gone", "vanished")
+
+
+def report(summary: "Summary", *, dry_run: bool) -> None:
+    """Say on stderr what an index run did, failures with their reasons."""
+    counts = [f"{getattr(summary, name):,} {name}" for name in _COUNTS if getattr(summary, name)]
+    counts.append(f"{summary.same:,} unchanged")
+    counts.append(f"{len(summary.failed):,} failed")
+    if summary.failed_before:
+        counts.append(f"{summary.failed_before:,} failed earlier (--retry-failed tries them again)")
+    if dry_run:
+        say(f"would be: {', '.join(counts)}")
+    else:
+        say(f"{', '.join(counts)}; {counted(summary.embedded, 'file')} embedded, took {summary.seconds:.1f} s")
+    if summary.switched:
+        say("the collection has changed to the new model")
+    for source in summary.offline:
+        say(f"offline, nothing of it was changed: {shown(source)}")
+    _list("noted of", summary.notes)
+    _list("could not look at", summary.problems)
+    _list("could not read", summary.failed)
+    if len(summary.failed) > _SHOWN:
+        say("`sightseek status --failed` lists all")
+    if summary.interrupted:
+        say("stopped early; run the same command again to go on from here")
+
+
+def _list(what: str, found: list[tuple[Path, str]]) -> None:
+    for path, reason in found[:_SHOWN]:
+        say(f"{what} {shown(path)}: {reason}")
+    if len(found) > _SHOWN:
+        say(f"and {len(found) - _SHOWN:,} more")

@@ -1,0 +1,75 @@
+"""Options that several commands share, and how they are resolved."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from retrieval.config import DEFAULT_MODEL, ModelSpec, Settings, load_settings
+
+STRONGER_MODEL = "ViT-B-32-256/datacomp_s34b_b86k"
+
+CollectionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-c",
+        "--collection",
+        metavar="DIR",
+        help="The collection's folder; else $SIGHTSEEK_COLLECTION, else one in your data folder.",
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="A model's name or folder; `sightseek models list` shows them."),
+]
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    table = "table"
+    json = "json"
+
+
+def settings_for(collection: Path | None, device: str = "") -> Settings:
+    """Return the settings with what the command line names put over them."""
+    from retrieval.config import Device
+    from retrieval.errors import RetrievalError
+
+    settings = load_settings()
+    chosen: Device = settings.device
+    if device and device != "auto":
+        if device not in ("cpu", "cuda"):
+            raise RetrievalError(f"device {device!r} is not known; use auto, cpu or cuda")
+        chosen = "cuda" if device == "cuda" else "cpu"
+    folder = collection.expanduser() if collection is not None else settings.collection
+    return Settings(folder.absolute(), settings.model, chosen, settings.jobs)
+
+
+def say(message: str) -> None:
+    """Print a message for people, on stderr."""
+    typer.echo(message, err=True)
+
+
+def say_if_starter(spec: ModelSpec) -> None:
+    """Say that the model in use is the small built-in one, what it knows, and how to change to a stronger one."""
+    if spec.name == DEFAULT_MODEL:
+        say(f"{DEFAULT_MODEL} is the small built-in model: {spec.knows}")
+        say(
+            f"a stronger one: sightseek models prepare {STRONGER_MODEL} && "
+            f"sightseek index --model {STRONGER_MODEL} --reembed"
+        )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 file`` or ``1,200 files``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as it can be printed anywhere: control characters and undecodable bytes made visible."""
+    from retrieval.present import visible
+
+    return visible(str(path))

@@ -1,0 +1,70 @@
+"""How far an index run has come: a live bar on a terminal, a line now and then into a file."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from retrieval.cli.options import say
+
+if TYPE_CHECKING:
+    from indexer import Progress
+
+_LINE_EVERY_S = 10.0
+
+
+@contextmanager
+def progress_display() -> "Iterator[Callable[[Progress], None]]":
+    """Yield the callback that shows progress on stderr; nothing is left on the screen afterwards."""
+    if sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bar() -> "Iterator[Callable[[Progress], None]]":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]} {task.fields[left]}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("index", total=None, rate="", left="")
+
+        def update(progress: "Progress") -> None:
+            bar.update(
+                task,
+                total=progress.total,
+                completed=progress.done,
+                rate=f"{progress.rate:.1f} files/s",
+                left=f"{time_left(progress.left_s)} left" if progress.left_s is not None else "",
+            )
+
+        yield update
+
+
+def _lines() -> "Callable[[Progress], None]":
+    last = time.monotonic()
+
+    def update(progress: "Progress") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LINE_EVERY_S:
+            last = now
+            left = f", {time_left(progress.left_s)} left" if progress.left_s is not None else ""
+            say(f"{progress.done:,} of {progress.total:,} files, {progress.rate:.1f} files/s{left}")
+
+    return update
+
+
+def time_left(seconds: float) -> str:
+    """Return ``45 s``, ``12 min`` or ``3 h 05 min``."""
+    whole = round(seconds)
+    if whole < 90:
+        return f"{whole} s"
+    if whole < 5400:
+        return f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

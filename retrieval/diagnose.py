@@ -1,0 +1,141 @@
+"""What ``sightseek doctor`` looks at: the installation, the machine, the built-in model and the collection."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from retrieval.errors import CollectionNotFound, RetrievalError
+
+_NEEDED = ("numpy", "pillow", "pillow-heif", "av", "onnxruntime", "tokenizers", "sqlalchemy", "alembic")
+_FAISS_BUILDS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12-cuvs", "faiss-gpu-cu13-cuvs")
+_SPARE_BYTES = 500_000_000
+
+
+class Finding(NamedTuple):
+    """One thing looked at; ``advice`` is empty when there is nothing to do."""
+
+    name: str
+    value: str
+    ok: bool = True
+    advice: str = ""
+
+
+def examine(collection: Path) -> list[Finding]:
+    """Look at everything; never raises for what it finds, since finding it is the point."""
+    return [
+        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        Finding("processors", f"{len(_usable_processors())} usable"),
+        *_packages(),
+        _faiss(),
+        _onnxruntime(),
+        _torch(),
+        _sqlite(),
+        _starter(),
+        *_collection(collection),
+        _space(collection),
+    ]
+
+
+def _usable_processors() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _packages() -> Iterator[Finding]:
+    for package in _NEEDED:
+        version = _version(package)
+        if version is None:
+            yield Finding(package, "missing", False, "pip install --force-reinstall sightseek")
+        else:
+            yield Finding(package, version)
+
+
+def _faiss() -> Finding:
+    builds = [f"{name} {version}" for name in _FAISS_BUILDS if (version := _version(name))]
+    if not builds:
+        return Finding("faiss", "missing", False, "pip install faiss-cpu")
+    if len(builds) > 1:
+        advice = "these overwrite one another: pip uninstall -y faiss-cpu faiss-gpu-cuvs, then install one of them"
+        return Finding("faiss", ", ".join(builds), False, advice)
+    hint = ""
+    if shutil.which("nvidia-smi") and builds[0].startswith("faiss-cpu"):
+        hint = "to search on the GPU: pip uninstall -y faiss-cpu && pip install faiss-gpu-cuvs"
+    return Finding("faiss", builds[0], advice=hint)
+
+
+def _onnxruntime() -> Finding:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return Finding("onnx providers", str(error), False, "pip install --force-reinstall onnxruntime")
+    names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+    return Finding("onnx providers", ", ".join(names))
+
+
+def _torch() -> Finding:
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("open_clip") is None:
+        return Finding("openclip", "not installed", advice="for stronger models: pip install 'sightseek[clip]'")
+    return Finding("openclip", f"{_version('open_clip_torch')} with torch {_version('torch')}")
+
+
+def _sqlite() -> Finding:
+    version = sqlite3.sqlite_version
+    ok = sqlite3.sqlite_version_info >= (3, 35)
+    return Finding("sqlite", version, ok, "" if ok else "use a Python whose SQLite is 3.35 or newer")
+
+
+def _starter() -> Finding:
+    from retrieval.config import DEFAULT_MODEL
+    from retrieval.embedding import check_files, model_folder, open_embedder
+
+    try:
+        folder = model_folder(DEFAULT_MODEL)
+        problems = check_files(folder) if folder is not None else []
+        if problems:
+            return Finding("starter", problems[0], False, "pip install --force-reinstall sightseek")
+        vectors = open_embedder(DEFAULT_MODEL).embed_texts(["a dog"])
+    except RetrievalError as error:
+        return Finding("starter", str(error), False, "pip install --force-reinstall sightseek")
+    return Finding("starter", f"{vectors.shape[1]} numbers a vector, files as they were released")
+
+
+def _collection(folder: Path) -> Iterator[Finding]:
+    from retrieval.store import Collection
+
+    try:
+        with Collection.open(folder) as opened:
+            stats = opened.stats()
+            notes = list(opened.notes)
+    except CollectionNotFound:
+        yield Finding("collection", f"none yet at {folder}", advice="sightseek index FOLDER")
+        return
+    except RetrievalError as error:
+        yield Finding("collection", str(error), False)
+        return
+    yield Finding("collection", f"{stats.files:,} files, {stats.items:,} items, model {stats.model}")
+    for note in notes:
+        yield Finding("collection", note, False, "sightseek verify --repair")
+    for source in stats.sources:
+        if source.offline:
+            yield Finding("source", f"{source.path} is offline", advice="mount it, or sightseek forget it")
+
+
+def _space(folder: Path) -> Finding:
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    ok = free > _SPARE_BYTES
+    return Finding("disk", f"{free / 1e9:,.1f} GB free", ok, "" if ok else "make room: an index run may not finish")

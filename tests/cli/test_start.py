@@ -1,0 +1,103 @@
+"""What starting costs and what the help says: nothing heavy is imported before it is needed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retrieval.cli import app
+from tests.cli.conftest import REPOSITORY, Library, run, run_process
+
+HEAVY = ("torch", "open_clip", "faiss", "onnxruntime", "sqlalchemy", "alembic", "av", "PIL", "numpy", "rich")
+
+
+def imported(*arguments: str) -> set[str]:
+    """Return the top-level modules that are loaded when the command ends."""
+    program = (
+        "import sys, json, atexit\n"
+        "atexit.register(lambda: print('\\n' + json.dumps(sorted({n.split('.')[0] for n in sys.modules}))))\n"
+        "from retrieval.cli import app\n"
+        "app()"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["index", "--help"], ["search", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert not imported(*arguments) & set(HEAVY)
+
+
+def test_status_loads_no_model(prepared: Library) -> None:
+    loaded = imported("status", "-c", str(prepared.collection))
+    assert not loaded & {"torch", "onnxruntime", "av", "PIL", "sqlalchemy", "alembic"}
+
+
+def test_a_text_query_loads_only_what_it_needs(prepared: Library) -> None:
+    loaded = imported("search", "red", "-c", str(prepared.collection), "--format", "jsonl")
+    assert not loaded & {"torch", "av", "PIL", "sqlalchemy", "alembic", "rich", "pillow_heif"}
+
+
+def test_search_works_where_torch_cannot_be_imported(prepared: Library, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('torch must not be imported')\n")
+    ran = run_process(
+        "search", "green", "-k", "1", "--format", "paths", "-c", prepared.collection,
+        PYTHONPATH=f"{tmp_path}{os.pathsep}{REPOSITORY}",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.decode().strip().endswith("green.png")
+
+
+def test_the_launcher_of_a_checkout() -> None:
+    ran = subprocess.run(
+        [sys.executable, str(REPOSITORY / "cli.py"), "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert re.fullmatch(r"sightseek \d+\.\d+\.\d+\n", ran.stdout)
+
+
+def test_wrong_usage_is_two() -> None:
+    assert run("no-such-command").code == 2
+    assert run("index", "--no-such-option").code == 2
+
+
+def test_the_readme_names_every_command_and_option() -> None:
+    import typer.main
+
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    root = typer.main.get_command(app)
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        assert f"sightseek {name}" in readme
+        for option in command.params:
+            for flag in option.opts:
+                if flag.startswith("--") and flag != "--help":
+                    assert flag in readme, f"{name} {flag}"
+
+
+def test_doctor_finds_the_installation_sound(prepared: Library) -> None:
+    ran = run("doctor", "-c", prepared.collection)
+    assert ran.code == 0, ran.out
+    assert "faiss" in ran.out
+    assert "starter" in ran.out
+
+
+def test_models_list_names_the_starter() -> None:
+    ran = run("models", "list")
+    assert ran.code == 0
+    assert ran.out.startswith("starter")
