@@ -13,10 +13,10 @@ from retrieval.media import open_media
 from retrieval.present import timestamp
 
 QUERIES: tuple[tuple[str, str], ...] = (
-    ("a sleeping cat", ""),
-    ("a rocket launch", ""),
+    ("a cat", ""),
+    ("a woman in an orange suit", ""),
     ("a cup of coffee", ""),
-    ("an astronaut", "kind:video"),
+    ("a tower under a blue sky", "kind:video"),
 )
 HITS = 4
 THUMB, GAP, HEAD, FOOT = 224, 16, 44, 46

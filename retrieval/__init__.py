@@ -54,7 +54,7 @@ _HOME = {
     "parse_where": "query",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605 - the names come from one table
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:

@@ -87,7 +87,7 @@ _EVERY = re.compile(r"every:(\d+(?:\.\d+)?)(ms|s|m)?")
 class Sampling:
     """Which frames of a video are embedded.
 
-    ``auto``: keyframes, gaps longer than ``max_gap_s`` seconds filled, near-static stretches thinned to one frame, black
+    ``auto``: keyframes, gaps longer than ``max_gap_s`` seconds filled, still stretches thinned to one frame, black
     frames skipped when there are others. ``keyframes``: keyframes alone, thinned alike. ``every``: one frame each
     ``every_s`` seconds, none thinned. ``all``: each frame, none thinned.
     """

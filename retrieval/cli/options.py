@@ -56,7 +56,7 @@ def say(message: str) -> None:
 def say_if_starter(spec: ModelSpec) -> None:
     """Say that the model in use is the small built-in one, what it knows, and how to change to a stronger one."""
     if spec.name == DEFAULT_MODEL:
-        say(f"{DEFAULT_MODEL} is the small built-in model: {spec.knows}")
+        say(f"{DEFAULT_MODEL} is the small built-in model. {spec.knows}")
         say(
             f"a stronger one: sightseek models prepare {STRONGER_MODEL} && "
             f"sightseek index --model {STRONGER_MODEL} --reembed"

@@ -2,9 +2,7 @@
 
 import os
 import re
-import resource
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +23,20 @@ def test_their_suffixes_are_looked_at():
     assert {path.suffix.lower() for path in files()} <= MEDIA_SUFFIXES
 
 
+def peak_kib() -> int:
+    """The process's highest memory since ``reset_peak``."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)[1])
+
+
+def reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+@pytest.mark.timeout(300)
 def test_each_decodes_or_says_why_not():
     decoded = 0
     for path in files():
-        begun = time.process_time()
         try:
             with open_media(path) as media:
                 samples = list(media)
@@ -39,8 +47,19 @@ def test_each_decodes_or_says_why_not():
         except MediaError as error:
             line = str(error)
             assert 5 < len(line) <= 200, (path, line)
-            assert not re.search(r"[\n<>]|0x[0-9a-f]{4}|/work|errno|cannot identify", line, re.IGNORECASE), (path, line)
-        assert time.process_time() - begun < 20, path
+            assert not re.search(r"[\n<>]|0x[0-9a-f]{4}|/home|errno|cannot identify", line, re.IGNORECASE), (path, line)
     assert decoded > 400
-    if sys.platform == "linux":
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1_500_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory can be reset on Linux only")
+def test_no_file_takes_much_memory():
+    reset_peak()
+    before = peak_kib()
+    for path in files():
+        try:
+            with open_media(path) as media:
+                for _ in media:
+                    pass
+        except MediaError:
+            pass
+    assert peak_kib() - before < 1_000_000

@@ -1,0 +1,93 @@
+"""The real loop on drawn pictures."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from retrieval.training.loop import FULL_STOP, Material, Recipe, batches, class_table, fit, vary  # noqa: E402
+
+SHORT = Recipe(epochs=3, batch=12, names=4, image_rate=1e-4, text_rate=1e-4, shorten=0.0, drop_words=0.0)
+
+
+def run(make_model, material: Material, recipe: Recipe) -> tuple[list[float], dict[str, "torch.Tensor"]]:
+    losses: list[float] = []
+    kept = []
+
+    def after_epoch(epoch: int, loss: float, averaged: "torch.nn.Module") -> None:
+        losses.append(loss)
+        kept.append(averaged)
+
+    fit(make_model(), material, recipe, after_epoch)
+    return losses, kept[-1].state_dict()
+
+
+def test_the_loss_falls(make_model, material) -> None:
+    recipe = SHORT._replace(epochs=20, names=0, image_rate=0.0, text_rate=0.0, head_rate=3e-4)
+    losses, _ = run(make_model, material, recipe)
+    assert losses[-1] < losses[0] - 0.3, [round(x, 2) for x in losses]
+
+
+def test_a_seeded_run_repeats_and_another_seed_differs(make_model, material) -> None:
+    losses, weights = run(make_model, material, SHORT._replace(epochs=2))
+    again, same = run(make_model, material, SHORT._replace(epochs=2))
+    assert again == losses
+    assert all(torch.equal(same[name], value) for name, value in weights.items())
+    other, _ = run(make_model, material, SHORT._replace(epochs=1, seed=1))
+    assert other[0] != losses[0]
+
+
+def test_what_is_frozen_stays_and_what_is_trained_moves(make_model, material) -> None:
+    before = make_model().state_dict()
+    _, after = run(make_model, material, SHORT)
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith(("tower.words", "tower.layers.0", "tower.layers.2", "class_")) for name in moved)
+    for part in ("tail.top", "tail.blocks.0.depthwise", "tower.layers.3", "image_head", "text_head", "log_scale"):
+        assert any(name.startswith(part) for name in moved), part
+
+
+def test_frozen_towers_stay_as_they_were(make_model, material) -> None:
+    before = make_model().state_dict()
+    _, after = run(make_model, material, SHORT._replace(epochs=4, image_rate=0.0, text_rate=0.0))
+    moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {"image_head", "text_head", "log_scale"}
+
+
+def test_an_epoch_shows_every_picture_once_with_its_own_captions(material) -> None:
+    rng = np.random.default_rng(0)
+    numbered = material._replace(before=torch.arange(12.0)[:, None].expand(12, 20))
+    recipe = SHORT._replace(epochs=20, names=0, image_rate=0.0, text_rate=0.0, head_rate=3e-4)
+    seen = []
+    for batch in batches(numbered, recipe, rng):
+        pictures = batch.before[:, 0].long().tolist()
+        seen += pictures
+        for row, ids in enumerate(batch.ids):
+            own = [set(c) for c in material.captions[pictures[row // 2]]]
+            assert any(set(ids) <= words for words in own)
+    assert sorted(seen) == list(range(12))
+
+
+def test_variations_stay_inside_the_caption() -> None:
+    caption = [101, 5, 6, 7, 8, 9, FULL_STOP, 102]
+    rng = np.random.default_rng(1)
+    made = [vary(caption, rng, Recipe(shorten=0.5, drop_words=0.3)) for _ in range(300)]
+    for ids in made:
+        assert ids[0] == 101
+        assert ids[-1] == 102
+        assert len(ids) >= 3
+        places = [caption.index(i) for i in ids]
+        assert places == sorted(places)
+    assert any(FULL_STOP in ids for ids in made)
+    assert any(FULL_STOP not in ids for ids in made)
+    untouched = vary([101, 5, 6, 102], rng, Recipe(shorten=0.0, drop_words=0.0))
+    assert untouched == [101, 5, 6, 102]
+
+
+def test_a_text_does_not_depend_on_its_neighbours(make_model, material) -> None:
+    model = make_model().eval()
+    table = class_table(model, material.prompts[:9])
+    assert torch.allclose(table.norm(dim=1), torch.ones(9), atol=1e-5)
+    long = [1, *([4] * 20), 2]
+    with torch.no_grad():
+        mixed = model.text([material.prompts[0], long, material.prompts[8]])
+    assert torch.allclose(mixed[[0, 2]], table[[0, 8]], atol=1e-5)
