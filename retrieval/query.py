@@ -89,7 +89,7 @@ def check_parts(parts: Sequence[Part]) -> None:
     """Make sure that parts make a query.
 
     Raises:
-        QueryError: a weight is 0 or no number, a part is empty, or there is nothing to look for.
+        QueryError: a weight is 0 or no number, a part is empty, words are no text, or there is nothing to look for.
     """
     for part in parts:
         if not math.isfinite(part.weight) or part.weight == 0:
@@ -97,6 +97,8 @@ def check_parts(parts: Sequence[Part]) -> None:
                 f"the weight {part.weight:g} of {part.value[:40]!r} is of no use; give another number such as 0.5, "
                 "or write \\: for a plain colon"
             )
+        if part.kind == "text" and not _is_unicode(part.value):
+            raise QueryError(f"the words {part.value[:40]!r} hold bytes that are not UTF-8; write them in UTF-8")
         if not part.value.strip():
             raise QueryError("a part of the query is empty; give words or the name of a file")
     if not any(part.weight > 0 for part in parts):
@@ -250,6 +252,14 @@ def _named_file(value: str) -> tuple[float, str, bool]:
     weighted = None if _is_file(value) else _WEIGHT.match(value)
     name = value[weighted.end() :] if weighted else value
     return float(weighted[1]) if weighted else 1.0, name, _is_file(name)
+
+
+def _is_unicode(words: str) -> bool:
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_file(name: str) -> bool:

@@ -2,7 +2,8 @@
 
 import os
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -47,8 +48,9 @@ class Searcher:
         A hit is a picture, or a moment of a video (at most ``per_video`` of one). Its score is the cosine with the
         query's best probe; equal scores (to six decimals) are ordered by path, then time, so that pages join without a
         gap or repetition. An indexed file that is itself part of the query is left out, whatever name it is given by;
-        other files of the same bytes are hits. ``sort`` puts those k in another order, newest first or by path;
-        ``rank`` stays the place by score. Files on sources that are offline can be found, files that are gone cannot.
+        other files of the same bytes are hits. ``sort`` puts those k in another order, by path, or newest first (by the
+        wall-clock time that the filter ``date`` compares); ``rank`` stays the place by score. Files on sources that are
+        offline can be found, files that are gone cannot.
 
         Raises:
             QueryError: a part that is not to be found, parts that cancel one another out, k < 1, or a bad filter.
@@ -58,17 +60,19 @@ class Searcher:
         if k < 1 or offset < 0 or per_video < 1:
             raise QueryError("k and the hits per video are 1 or more, the offset 0 or more")
         check_parts(query.parts)
-        reading = _Reading(self.collection, self.embedder)
-        probes = self._probes(reading.embed(query.parts))
+        self.collection.check_model(self.embedder.spec)
         for attempt in range(_ATTEMPTS):
             try:
+                reading = _Reading(self.collection, self.embedder)
+                probes = self._probes(reading.embed(query.parts))
                 found, searched = self._ranked(probes, query.where, reading.own, offset + k, per_video)
                 break
             except KeyError:  # an item was removed by another process between two looks
                 if attempt == _ATTEMPTS - 1:
                     raise CollectionError("the collection changes faster than it can be read; try again") from None
-        hits = [_hit(rank, one) for rank, one in enumerate(found[offset : offset + k], offset + 1)]
-        return Hits(query, tuple(_sorted(hits, sort)), searched, tuple(reading.notes))
+        ranked = enumerate(found[offset : offset + k], offset + 1)
+        hits = tuple(_hit(rank, one) for rank, one in _sorted(ranked, sort))
+        return Hits(query, hits, searched, tuple(reading.notes))
 
     def _probes(self, parts: Sequence[Embedded]) -> FloatMatrix:
         if len({part.modality for part in parts}) > 1:
@@ -234,13 +238,18 @@ class _Reading:
             for known in dict.fromkeys((path, real)):
                 row = self._collection.find_item(known, at_s)
                 if row is not None:
-                    whole = row.kind == "video" and at_s is None
-                    return (
-                        self._collection.frames(row.file_id).vectors if whole else self._collection.vectors([row.key])
-                    )
+                    if row.kind == "image" or at_s is not None:
+                        return self._collection.vectors([row.key])
+                    return self._frames(row.file_id)
             if at_s is not None and os.path.isfile(path):  # noqa: PTH113 - False for a name too long
                 return self._decoded(path, at_s)
         raise QueryError(_MISSING.format(value[:200]))
+
+    def _frames(self, file_id: int) -> FloatMatrix:
+        vectors = self._collection.frames(file_id).vectors
+        if not len(vectors):
+            raise KeyError(file_id)
+        return vectors
 
     def _decoded(self, path: Path, at_s: float | None) -> FloatMatrix:
         from retrieval.config import Sampling
@@ -284,7 +293,11 @@ def _nearest(samples: Iterable[Sample], prepare: Callable[[Pixels], Pixels], at_
 
 def _places(name: str) -> tuple[Path, Path]:
     """Return a file's absolute path with its links as they are, and its real one."""
-    if "\0" in name:
+    try:
+        possible = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
         raise QueryError(_MISSING.format(name[:200]))
     return Path(os.path.abspath(name)), Path(os.path.realpath(name))  # noqa: PTH100 - takes ".." out and keeps links
 
@@ -318,13 +331,20 @@ def _hit(rank: int, found: _Found) -> Hit:
     )
 
 
-def _sorted(hits: Sequence[Hit], sort: Sort) -> Iterator[Hit]:
-    """Yield hits, which are in order of score, in the order asked for."""
+def _sorted(ranked: Iterable[tuple[int, _Found]], sort: Sort) -> list[tuple[int, _Found]]:
+    """Return what is in order of score in the order asked for."""
     if sort == "path":
-        yield from sorted(hits, key=lambda hit: (os.fsencode(hit.path), hit.at_s or 0.0))
-    elif sort == "date":
-        dated = [hit for hit in hits if hit.taken_at]
-        yield from sorted(dated, key=lambda hit: hit.taken_at or "", reverse=True)
-        yield from (hit for hit in hits if not hit.taken_at)
-    else:
-        yield from hits
+        return sorted(ranked, key=lambda one: (os.fsencode(one[1].row.path), one[1].at_s or 0.0))
+    if sort == "date":
+        return sorted(ranked, key=lambda one: _wall_clock(one[1].row), reverse=True)
+    return list(ranked)
+
+
+def _wall_clock(row: "ItemRow") -> str:
+    """Return when a file was taken as the filter ``date`` sees it: without its offset, else the file's time."""
+    if row.taken_at:
+        return row.taken_at[: len("2024-05-01T12:30:00")]
+    try:
+        return datetime.fromtimestamp(row.mtime_ns // 1_000_000_000).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""

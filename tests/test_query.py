@@ -361,3 +361,12 @@ def test_canonical_sizes_stay_exact():
     assert format_where(Term("size", ">", 1234567.0)) == "size>1234567"
     assert format_where(Term("duration", "<", 0.5)) == "duration<0.5"
     assert math.isclose(parse_where(format_where(Term("size", ":", 1e-7))).value, 1e-7, rel_tol=0)
+
+
+@pytest.mark.parametrize("words", ["caf\udce9", "\ud800"])
+def test_words_that_are_no_text_are_refused(words):
+    for wrong in ({"text": words}, {"text": f'"dog" + "{words}"'}, {"text": "dog", "minus": [words]}):
+        with pytest.raises(QueryError, match="UTF-8") as caught:
+            parse_query(**wrong)
+        str(caught.value).encode()
+    assert parse_query("", like=["caf\udce9.jpg"]).parts[0].value == "caf\udce9.jpg"

@@ -1,11 +1,13 @@
 """Searching real collections: what was put in is found, in order, page by page, filtered or not."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -242,7 +244,9 @@ def test_an_empty_collection_has_no_hits(tmp_path, embedder):
         assert Searcher(opened, embedder).search(parse_query("red", like=[str(photo)])).hits == ()
 
 
-@pytest.mark.parametrize("value", ["/nowhere/x.jpg", "/nowhere/x.mp4#t=2", "red dog", "a\0b", "x" * 5000 + "#t=1"])
+@pytest.mark.parametrize(
+    "value", ["/nowhere/x.jpg", "/nowhere/x.mp4#t=2", "red dog", "a\0b", "a\ud800b", "x" * 5000 + "#t=1"]
+)
 def test_a_missing_item_says_what_to_give(searcher, value):
     with pytest.raises(QueryError, match="give the path"):
         searcher.search(Query((Part("item", value),)))
@@ -280,6 +284,90 @@ def test_searching_while_files_are_replaced(tmp_path, embedder, library):
         thread.join()
     assert found
     assert set(found) == {expected}
+
+
+@pytest.mark.parametrize("video", [False, True])
+def test_an_item_that_is_removed_while_it_is_read_is_missing(tmp_path, embedder, library, monkeypatch, video):
+    path = library / "clips" / "colours.mp4" if video else library / "plain" / "red.png"
+    with Collection.create(tmp_path / "collection", embedder.spec) as writer:
+        put_files(writer, embedder, [path], library)
+        with Collection.open(writer.folder) as reader:
+            find = reader.find_item
+
+            def found_and_removed(*arguments):
+                row = find(*arguments)
+                writer.forget(path)
+                return row
+
+            monkeypatch.setattr(reader, "find_item", found_and_removed)
+            with pytest.raises(QueryError, match="no indexed item"):
+                Searcher(reader, embedder).search(Query((Part("item", str(path)),)))
+
+
+@pytest.mark.parametrize("more", [0, 32])
+def test_after_a_switch_to_another_model_the_searcher_says_so(tmp_path, embedder, library, more):
+    other = dataclasses.replace(embedder.spec, digest="f" * 64, dim=embedder.dim + more)
+    clip, picture = library / "clips" / "colours.mp4", library / "plain" / "red.png"
+    with Collection.create(tmp_path / "collection", embedder.spec) as writer:
+        put_files(writer, embedder, [clip, picture], library)
+        before = Searcher(writer, embedder)
+        with Collection.open(writer.folder) as reader:
+            searcher = Searcher(reader, embedder)
+            assert searcher.search(parse_query("red")).hits
+            frames = reader.frames
+
+            def switched(file_id):
+                """Embed anew when a search has found its items and looks at their frames."""
+                if writer.manifest.spec != other:
+                    writer.begin_reembed(other)
+                    for record in list(writer.records()):
+                        with writer.transaction() as change:
+                            info = MediaInfo(record.kind, 1, 1, None, None, "")
+                            entry = Entry(record.path, record.size_bytes, record.mtime_ns)
+                            row = np.eye(1, other.dim, dtype=np.float32)
+                            change.put(record.source_id, entry, info, record.digest, [Item()], row)
+                    writer.finish_reembed()
+                return frames(file_id)
+
+            reader.frames = switched
+            for value in (None, clip, picture, f"{clip}#t=1"):
+                parts = (Part("text", "red") if value is None else Part("item", str(value)),)
+                with pytest.raises(ModelMismatch, match="open it again"):
+                    searcher.search(Query(parts))
+        with pytest.raises(ModelMismatch, match="anew"):  # the switch was made here
+            before.search(parse_query("red"))
+
+
+def test_newest_first_is_by_wall_clock_and_the_time_of_files_that_say_none(tmp_path, embedder):
+    def local_ns(*moment: int) -> int:
+        return int(datetime(*moment).timestamp()) * 10**9
+
+    # Name, when it was taken, the file's time; the vectors make the score fall from first to last.
+    given = [
+        ("noon", "2024-05-01T12:00:00", 0),
+        ("noon-tokyo", "2024-05-01T12:00:00+09:00", 0),
+        ("evening-apia", "2024-05-01T20:00:00-11:00", 0),
+        ("noon-paris", "2024-05-01T12:00:00+02:00", 0),
+        ("afternoon", None, local_ns(2024, 5, 1, 15)),
+        ("never", None, -(1 << 62)),
+        ("morning", None, local_ns(2024, 5, 1, 9)),
+    ]
+    with Collection.create(tmp_path / "collection", embedder.spec) as opened:
+        with opened.transaction() as writer:
+            source = writer.add_source(Path("/dated"))
+            for place, (name, taken_at, mtime_ns) in enumerate([("query", None, 0), *given]):
+                row = np.zeros((1, embedder.dim), np.float32)
+                row[0, :2] = np.cos(place / 10), np.sin(place / 10)
+                entry = Entry(Path(f"/dated/{name}.jpg"), 1, mtime_ns)
+                info = MediaInfo("image", 1, 1, None, taken_at, "")
+                writer.put(source.id, entry, info, None, [Item()], row)
+        query = parse_query("", like=["/dated/query.jpg"])
+        searcher = Searcher(opened, embedder)
+        assert [Path(hit.path).stem for hit in searcher.search(query).hits] == [name for name, _, _ in given]
+        hits = searcher.search(query, sort="date").hits
+    order = ["evening-apia", "afternoon", "noon", "noon-tokyo", "noon-paris", "morning", "never"]
+    assert [Path(hit.path).stem for hit in hits] == order
+    assert [hit.rank for hit in hits] == [3, 5, 1, 2, 4, 7, 6]
 
 
 def test_a_search_by_words_loads_no_decoders():

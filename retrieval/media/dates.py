@@ -29,6 +29,16 @@ def iso_date(stamp: object, offset: object = None) -> str | None:
     return moment + (zone if _OFFSET.fullmatch(zone) else "")
 
 
+def local_date(taken_at: str | None) -> str | None:
+    """Return a date of ``iso_date`` that is in UTC as what a clock here showed then, with the offset it had."""
+    if taken_at is None or not taken_at.endswith("+00:00"):
+        return taken_at
+    try:
+        return datetime.fromisoformat(taken_at).astimezone().isoformat()
+    except (ValueError, OverflowError, OSError):  # beyond what the system's clock can tell
+        return taken_at
+
+
 def _text(value: object) -> str:
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")

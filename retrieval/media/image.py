@@ -5,6 +5,7 @@ videos as soon as they have two frames. Damaged pictures are refused, also when 
 picture would be found as if it were whole.
 """
 
+import contextlib
 import math
 import re
 import struct
@@ -28,6 +29,8 @@ MAX_PIXELS_COPIED = 100_000_000
 """The same for formats whose decoders hold the whole picture several times."""
 MAX_PIXELS_DRAFT = 1_000_000_000
 """The largest JPEG; it is decoded at a half to an eighth of its size, and that may not exceed ``MAX_PIXELS``."""
+LARGE_PIXELS = 40_000_000
+"""Of still pictures that hold more than this in memory, one is decoded at a time, whichever threads ask."""
 MAX_FRAMES = 10_000
 MAX_FRAME_PIXELS = 2_000_000_000
 """How much of an animation is read: whichever comes first, frames or pixels of all frames together."""
@@ -45,6 +48,7 @@ _LONGEST_DELAY_MS = 3_600_000
 _PILLOW = re.compile(r"PIL\.|pillow_heif\.|retrieval\.media")
 
 _starting = threading.Lock()
+_decoding_large = threading.Lock()
 _order: list[str] = []
 
 
@@ -109,6 +113,11 @@ class PictureReader:
         self.notes: list[str] = []
         before = image.size
         _check_size(image, _draft(image, target))
+        with _decoding_large if _held_pixels(image, before) > LARGE_PIXELS else contextlib.nullcontext():
+            self._decode(image, before, target)
+        file.close()
+
+    def _decode(self, image: Image.Image, before: tuple[int, int], target: int) -> None:
         drafted = image.size
         try:
             image.load()
@@ -121,7 +130,7 @@ class PictureReader:
         if turned >= 5:
             width, height = height, width
         self.info = MediaInfo("image", width, height, None, taken_at, _format(image))
-        file.close()
+        image.close()  # the memory, before the next large one is decoded
 
     def frames(self) -> Iterator[tuple[float, Pixels]]:
         """Yield the picture, at time 0."""
@@ -230,6 +239,12 @@ def _draft(image: Image.Image, target: int) -> tuple[int, int]:
         if width * height > (MAX_PIXELS if image.info.get("progressive") else MAX_PIXELS_DRAFT):
             return width, height  # a progressive one is held in full, however small it is wanted
     return image.size
+
+
+def _held_pixels(image: Image.Image, before: tuple[int, int]) -> int:
+    """Return how many pixels are in memory while a picture is decoded; a progressive one is held in full."""
+    width, height = before if image.info.get("progressive") else image.size
+    return width * height
 
 
 def _check_size(image: Image.Image, decoded: tuple[int, int]) -> None:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from retrieval.config import Sampling
 from retrieval.errors import MediaError
-from retrieval.media.dates import iso_date
+from retrieval.media.dates import iso_date, local_date
 from retrieval.media.frames import Sieve, next_tick
 from retrieval.media.reasons import clock, reason
 from retrieval.media.screen import Screen
@@ -309,8 +309,9 @@ def _declared_s(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def _taken_at(container: InputContainer) -> str | None:
+    """Return the wall-clock time of the camera; most containers keep UTC alone, which is shown as it was here."""
     tags = {name.lower(): value for name, value in container.metadata.items()}
-    return iso_date(tags.get("com.apple.quicktime.creationdate")) or iso_date(tags.get("creation_time"))
+    return iso_date(tags.get("com.apple.quicktime.creationdate")) or local_date(iso_date(tags.get("creation_time")))
 
 
 def _format(container: InputContainer, stream: VideoStream, suffix: str) -> str:

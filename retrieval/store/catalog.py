@@ -288,6 +288,12 @@ class Writer:
         self._changed = True
         self.set_pending()
 
+    def rename_model(self, name: str) -> None:
+        """Give the active model another name."""
+        spec = json.loads(self._run(sa.select(models.c.spec).where(models.c.id == self._active)).scalar_one())
+        renamed = json.dumps({**spec, "name": name})
+        self._run(sa.update(models).where(models.c.id == self._active).values(spec=renamed))
+
     def finish(self) -> None:
         """Drop what was set aside and not used again, and count the generation up if items came or went."""
         for file_id in self._set_aside:

@@ -11,10 +11,10 @@ import numpy as np
 
 from retrieval.config import ModelSpec, Sampling
 from retrieval.errors import CollectionError, ModelMismatch
-from retrieval.store import durable, manifest, summary
-from retrieval.store import reader as reading
+from retrieval.store import durable, manifest, opening, summary
 from retrieval.store.live import LiveIndex
 from retrieval.store.lock import WriteLock
+from retrieval.store.reader import Reader
 from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Problem, Source, Stats
 from retrieval.types import FloatMatrix, Keys, Matches, Where
 
@@ -30,7 +30,8 @@ class Collection:
 
     Reading is safe from any thread and goes on while another process writes. Writing wants ``write=True`` (one process
     at a time) and is done from one thread at a time; inside ``transaction`` the reading methods, ``search`` apart, see
-    in that thread what the transaction did so far.
+    in that thread what the transaction did so far. Items and vectors are those of the model in ``manifest``: when
+    another process has embedded the collection anew, what reads them raises ``ModelMismatch``.
 
     ``notes`` collects messages for the user, such as that a damaged index was built anew; the index is looked at when
     it is first searched, so they are complete after that.
@@ -46,12 +47,12 @@ class Collection:
         self.notes = []
         self._lock = lock
         self._catalog = catalog
-        self._reader = reading.Reader(folder / CATALOG)
+        self._reader = Reader(folder / CATALOG)
         self._index = LiveIndex(folder, self._reader, lock is not None, self.notes)
         self._writing = threading.RLock()
         self._writer: Writer | None = None
         try:
-            self._look()
+            self.manifest = self._reader.look()
             if lock is not None:
                 self._tidy()
         except BaseException:
@@ -66,7 +67,7 @@ class Collection:
 
         Raises:
             CollectionLocked: another process is making one there.
-            CollectionError: there is one already, or the folder cannot be written.
+            CollectionError: there is one already, or something else's database, or the folder cannot be used.
         """
         folder = folder.absolute()
         try:
@@ -76,8 +77,7 @@ class Collection:
         except OSError as error:
             raise CollectionError(f"no collection can be made in {folder} ({error.strerror}); name another") from error
         try:
-            if reading.schema_version(folder / CATALOG):
-                raise CollectionError(f"{folder} holds a collection already; open it, or name another folder")
+            opening.check_vacant(folder / CATALOG)
             from retrieval.store import catalog
 
             for ending in ("-wal", "-shm", "-journal", ""):
@@ -99,7 +99,7 @@ class Collection:
         """
         folder = folder.absolute()
         path = folder / CATALOG
-        due = reading.check_version(path) < reading.SCHEMA_VERSION
+        due = opening.check_version(path) < opening.SCHEMA_VERSION
         lock = _locked(folder) if write or due else None
         try:
             catalog = None
@@ -107,7 +107,7 @@ class Collection:
                 from retrieval.store.catalog import Catalog
 
                 catalog = Catalog(path)
-                if reading.check_version(path) < reading.SCHEMA_VERSION:
+                if opening.check_version(path) < opening.SCHEMA_VERSION:
                     catalog.migrate()
             if write:
                 return cls(folder, lock, catalog)
@@ -189,7 +189,7 @@ class Collection:
             raise ValueError("queries must be finite")
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
-        return self._index.search(rows, k, where, self._model_id)
+        return self._index.search(rows, k, where, self._reader.model_id)
 
     def refresh(self) -> None:
         """Take in what was committed since the last look; ``search`` does so itself."""
@@ -217,11 +217,11 @@ class Collection:
         Raises:
             KeyError: there is no such item, or it was removed since it was found.
         """
-        return self._reader.vectors(keys, self.manifest.spec.dim)
+        return self._reader.vectors(keys)
 
     def frames(self, file_id: int) -> Frames:
         """Return the items of a file in time order; none if there is no such file."""
-        return self._reader.frames(file_id, self.manifest.spec.dim)
+        return self._reader.frames(file_id)
 
     def find_file(self, path: Path) -> FileRecord | None:
         """Return the file of exactly this absolute path."""
@@ -338,9 +338,20 @@ class Collection:
         """
         with self.transaction() as writer:
             writer.finish_reembed()
-        self._look()
+        self.manifest = self._reader.look()
         manifest.write(self.folder, self.manifest)
         self.save_index()
+
+    def rename_model(self, name: str) -> None:
+        """Note under which name the model is opened from now on, as when its folder has moved; its vectors stay.
+
+        Raises:
+            CollectionError: the collection is open for reading only, or the disk is full.
+        """
+        with self.transaction() as writer:
+            writer.rename_model(name)
+        self.manifest = self._reader.look()
+        manifest.write(self.folder, self.manifest)
 
     def verify(self, repair: bool = False) -> list[Problem]:
         """Check everything against the catalog and the catalog against itself; returns what is wrong.
@@ -372,12 +383,6 @@ class Collection:
                 return
             with self.transaction() as writer:
                 yield writer
-
-    def _look(self) -> None:
-        """Read which model the collection has."""
-        with self._reader.snapshot() as connection:
-            self._model_id = reading.mark(connection).model_id
-        self.manifest = self._reader.manifest()
 
     def _tidy(self) -> None:
         """Put right what a killed writer left."""

@@ -11,7 +11,7 @@ from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.store import reader as catalog
 from retrieval.store import seal
 from retrieval.store.lock import SharedLock
-from retrieval.store.reader import Reader
+from retrieval.store.reader import OTHER_MODEL, Reader
 from retrieval.store.records import Mark
 from retrieval.store.seal import IndexDamaged, Seal
 from retrieval.types import FloatMatrix, Keys, Matches, Where
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from retrieval.store.vectors import Allowed, Flat
 
 FILE = "vectors.faiss"
-OTHER_MODEL = "the collection was embedded anew with another model; open it again"
 
 
 class LiveIndex:
@@ -28,7 +27,7 @@ class LiveIndex:
 
     The file is read when first needed. The catalog decides: a file that lags is caught up in memory, one that is
     missing, damaged or another collection's is built anew, and what was found is said in ``notes``. Only a writer
-    (``writable``) moves a damaged file aside and writes a new one.
+    (``writable``) moves a damaged file aside and writes a new one; a file that cannot be read just now stays.
     """
 
     def __init__(self, folder: Path, reader: Reader, writable: bool, notes: list[str]) -> None:
@@ -52,17 +51,20 @@ class LiveIndex:
             at = catalog.mark(connection)
             if at.model_id != model_id:
                 raise ModelMismatch(OTHER_MODEL)
-            self._follow(connection, at)
             if where is None:
                 gone = catalog.gone_keys(connection)
                 selected = None
             else:
                 gone, selected = None, catalog.selected_keys(connection, where)
-            with self._lock.shared():
-                if self._index is None or self._at is None or self._at.model_id != model_id:
-                    raise ModelMismatch(OTHER_MODEL)
-                allowed = _allowed(self._index.keys, gone, selected)
-                return nearest(self._index, queries, k, allowed)
+            while True:
+                self._follow(connection, at)
+                with self._lock.shared():
+                    if self._index is None or self._at is None:  # another thread failed to take it further
+                        continue
+                    if self._at.model_id != model_id:
+                        raise ModelMismatch(OTHER_MODEL)
+                    allowed = _allowed(self._index.keys, gone, selected)
+                    return nearest(self._index, queries, k, allowed)
 
     def refresh(self) -> None:
         """Take in what was committed since the last look."""
@@ -106,11 +108,15 @@ class LiveIndex:
             if self._is_current(at):
                 return
             held = self._at
-            if held is None or held.model_id != at.model_id or held.generation < at.pruned:
-                self._load(connection, at)
-            else:
-                self._catch_up(connection, at, held.generation)
-            self._at = at
+            try:
+                if held is None or held.model_id != at.model_id or held.generation < at.pruned:
+                    self._load(connection, at)
+                else:
+                    self._catch_up(connection, at, held.generation)
+                self._at = at
+            except BaseException:
+                self._index = self._at = None  # how far it came is not known
+                raise
 
     def _is_current(self, at: Mark) -> bool:
         # Another thread may have gone further than this snapshot: there is no way back, nor need for one.
@@ -138,26 +144,32 @@ class LiveIndex:
         except FileNotFoundError:
             self._rebuild(connection, at)
             return
-        except (IndexDamaged, OSError) as error:
+        except IndexDamaged as error:
             self._rebuild(connection, at, f"the file is damaged ({error}){self._move_aside()}")
+            return
+        except OSError as error:
+            self._rebuild(connection, at, f"the file cannot be read ({error.strerror})", write=False)
             return
         self._catch_up(connection, at, sealed.generation)
         if catalog.tally(connection, at) != (len(self._index), int(self._index.keys.sum())):
             self._rebuild(connection, at, "the file did not hold the catalog's items")
 
-    def _rebuild(self, connection: sqlite3.Connection, at: Mark, why: str = "") -> None:
+    def _rebuild(self, connection: sqlite3.Connection, at: Mark, why: str = "", write: bool = True) -> None:
         from retrieval.store import vectors
 
-        self._index = vectors.Flat(at.dim)
-        _fill(self._index, connection, at, -1)
+        self._index = self._at = None  # let go of the memory first
+        index = vectors.Flat(at.dim)
+        _fill(index, connection, at, -1)
+        self._index = index
         if why:
-            self._notes.append(f"the vector index was built anew from the catalog: {why}")
-        damaged = catalog.tally(connection, at)[0] - len(self._index)
+            mend = "" if write and self._writable else "; to mend it for good: sightseek verify --repair"
+            self._notes.append(f"the vector index was built anew from the catalog, since {why}{mend}")
+        damaged = catalog.tally(connection, at)[0] - len(index)
         if damaged:
             self._notes.append(f"{damaged} items have damaged vectors; run: sightseek verify --repair")
-        if self._writable and len(self._index):
+        if write and self._writable and len(index):
             try:
-                vectors.save(self.path, self._index, at)
+                vectors.save(self.path, index, at)
             except CollectionError as error:
                 self._notes.append(str(error))
 
@@ -174,9 +186,8 @@ class LiveIndex:
 
 
 def _fill(index: "Flat", connection: sqlite3.Connection, at: Mark, generation: int) -> None:
-    blocks = list(catalog.stored_vectors(connection, at, generation))
-    if blocks:
-        index.add(np.concatenate([keys for keys, _ in blocks]), np.concatenate([rows for _, rows in blocks]))
+    for keys, rows in catalog.stored_vectors(connection, at, generation):
+        index.add(keys, rows)
 
 
 def _allowed(keys: Keys, gone: Keys | None, selected: Keys | None) -> "Allowed | None":

@@ -1,8 +1,11 @@
 """Paths as the catalog keeps them: bytes for identity, NFC text for filters."""
 
 import os
+import re
 import unicodedata
 from pathlib import Path
+
+_NO_BYTES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def to_bytes(path: Path) -> bytes:
@@ -24,6 +27,11 @@ def from_bytes(raw: bytes) -> Path:
 def to_text(raw: bytes) -> str:
     """Return what a filter compares with: UTF-8 text in normal form C, undecodable bytes replaced."""
     return unicodedata.normalize("NFC", raw.decode("utf-8", "replace"))
+
+
+def as_text(name: str) -> str:
+    """Return a name that someone gave in the form of ``to_text``, so that the two can be compared."""
+    return to_text(_NO_BYTES.sub("\ufffd", name).encode("utf-8", "surrogateescape"))
 
 
 def extension(raw: bytes) -> str:

@@ -2,25 +2,23 @@
 
 import contextlib
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from retrieval.config import IndexSpec, ModelSpec, Sampling
-from retrieval.errors import CollectionCorrupt, CollectionError, CollectionNotFound, CollectionTooNew
-from retrieval.store import globs, paths
+from retrieval.errors import CollectionCorrupt, ModelMismatch
+from retrieval.store import paths
+from retrieval.store.opening import SCHEMA_VERSION, connect, translated
 from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Mark, Source
 from retrieval.store.where import compile_where
 from retrieval.types import FloatMatrix, Keys, Where
 
-SCHEMA_VERSION = 2
-BUSY_S = 30.0
+OTHER_MODEL = "the collection was embedded anew with another model; open it again"
 PAGE = 2000
 READ_BLOCK = 8192
 ACTIVE = "(SELECT id FROM models WHERE state = 'active')"
@@ -33,86 +31,23 @@ SELECT f.id, f.source_id, f.path, f.kind, f.size_bytes, f.mtime_ns, f.digest,
        EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING})
 FROM files f"""
 # The plus keeps SQLite from walking all items of the model.
-_ITEM = f"""
-SELECT i.key, i.file_id, f.path, f.kind, i.at_s, i.start_s, i.end_s, f.width, f.height, f.taken_at, f.gone, s.offline
-FROM items i JOIN files f ON f.id = i.file_id JOIN sources s ON s.id = f.source_id WHERE +i.model_id = {ACTIVE}"""
+_ITEM = """
+SELECT i.key, i.file_id, f.path, f.kind, i.at_s, i.start_s, i.end_s, f.width, f.height, f.taken_at,
+       f.mtime_ns, f.gone, s.offline
+FROM items i JOIN files f ON f.id = i.file_id JOIN sources s ON s.id = f.source_id WHERE +i.model_id = ?"""
 
 _CHOSEN = f"FROM files f CROSS JOIN items i ON i.file_id = f.id WHERE NOT f.gone AND i.model_id = {ACTIVE}"
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the catalog with the settings all its connections share; the file must exist."""
-    mode = "rw"
-    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-        # On a read-only disk there is no room for SQLite's shared memory; without a log to read none is needed.
-        mode = "ro" if path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.create_function("path_matches", 2, globs.path_matches, deterministic=True)
-    return connection
-
-
-def schema_version(path: Path) -> int:
-    """Return the catalog's ``user_version``; 0 where there is no catalog or its making was cut short.
-
-    Raises:
-        CollectionCorrupt: the file is no database, or a damaged one.
-    """
-    try:
-        if not path.stat().st_size:
-            return 0
-    except OSError:
-        return 0
-    with translated(path), contextlib.closing(connect(path)) as connection:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def check_version(path: Path) -> int:
-    """Return ``schema_version`` of a catalog that this version can read, perhaps after migrating it.
-
-    Raises:
-        CollectionNotFound: there is none.
-        CollectionTooNew: a later version wrote it.
-        CollectionCorrupt: it is damaged.
-    """
-    version = schema_version(path)
-    if version == 0:
-        raise CollectionNotFound(f"no collection in {path.parent}; make one: sightseek index FOLDER -c {path.parent}")
-    if version > SCHEMA_VERSION:
-        raise CollectionTooNew(
-            f"{path.parent} was written by a newer sightseek (format {version} over {SCHEMA_VERSION}); update sightseek"
-        )
-    return version
-
-
-@contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into one line that says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise said(path, error) from error
-
-
-def said(path: Path, error: sqlite3.Error) -> CollectionError:
-    """Return the error to raise instead of one of SQLite's."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return CollectionCorrupt(f"{path} is damaged ({error}); move {path.parent} aside and index again")
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return CollectionError(f"cannot write or read {path} ({error}); make room on the disk and try again")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return CollectionError(f"{path} is in use ({error}); try again")
-    return CollectionError(f"{path} cannot be used ({error}); see: sightseek verify")
-
-
 class Reader:
-    """Queries over one catalog, from any thread: each borrows a connection for as long as it runs."""
+    """Queries over one catalog, from any thread: each borrows a connection for as long as it runs.
+
+    Items and vectors are those of the model that was active when ``look`` was last called, never of another.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._model = (0, 0)
         self._idle: list[sqlite3.Connection] = []
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -168,16 +103,22 @@ class Reader:
         with self.connection() as connection:
             return connection.execute(sql, values).fetchall()
 
-    def manifest(self) -> Manifest:
-        """Return what the collection was made with."""
-        found = self.rows(
-            f"SELECT m.spec, m.sampling, meta.index_spec, meta.created_at FROM meta JOIN models m ON m.id = {ACTIVE}"
-        )
+    @property
+    def model_id(self) -> int:
+        """The model whose items are read."""
+        return self._model[0]
+
+    def look(self) -> Manifest:
+        """Return what the collection was made with; from now on the items of its model are read."""
+        columns = "m.id, m.spec, m.sampling, meta.index_spec, meta.created_at"
+        found = self.rows(f"SELECT {columns} FROM meta JOIN models m ON m.id = {ACTIVE}")
         if not found:
             raise CollectionCorrupt(f"{self.path} names no model; move {self.path.parent} aside and index again")
-        spec, sampling, index, created_at = found[0]
+        model_id, text, sampling, index, created_at = found[0]
+        spec = ModelSpec.from_json(json.loads(text))
+        self._model = (model_id, spec.dim)
         return Manifest(
-            ModelSpec.from_json(json.loads(spec)),
+            spec,
             Sampling(**json.loads(sampling)),
             IndexSpec(**json.loads(index)),
             SCHEMA_VERSION,
@@ -219,9 +160,15 @@ class Reader:
         return list(map(_file, self.rows(f"{_FILE} WHERE f.digest = ? AND f.path >= x'2f' ORDER BY f.path", digest)))
 
     def find_item(self, path: Path, at_s: float | None) -> ItemRow | None:
-        """Return the item of a file whose time is nearest; the first one when no time is given."""
+        """Return the item of a file whose time is nearest; the first one when no time is given.
+
+        Raises:
+            ModelMismatch: there is none of the model, which is no longer the collection's.
+        """
         sql = f"{_ITEM} AND f.path = ? ORDER BY abs(coalesce(i.at_s, 0) - ?), i.key LIMIT 1"
-        found = self.rows(sql, paths.to_bytes(path), 0.0 if at_s is None else at_s)
+        model_id = self.model_id
+        found = self.rows(sql, model_id, paths.to_bytes(path), 0.0 if at_s is None else at_s)
+        self._check_found(bool(found), model_id)
         return _item(found[0]) if found else None
 
     def items(self, keys: Sequence[int] | Keys) -> list[ItemRow]:
@@ -229,27 +176,39 @@ class Reader:
 
         Raises:
             KeyError: there is no such item (any more).
+            ModelMismatch: likewise, and the model is no longer the collection's.
         """
         sql = f"{_ITEM} AND i.key IN (SELECT value FROM json_each(?))"
+        model_id = self.model_id
         wanted = [int(key) for key in keys]
-        found = {row[0]: _item(row) for row in self.rows(sql, json.dumps(wanted))}
+        found = {row[0]: _item(row) for row in self.rows(sql, model_id, json.dumps(wanted))}
+        self._check_found(found.keys() >= set(wanted), model_id)
         return [found[key] for key in wanted]
 
-    def vectors(self, keys: Sequence[int] | Keys, dim: int) -> FloatMatrix:
+    def vectors(self, keys: Sequence[int] | Keys) -> FloatMatrix:
         """Return the vectors of these keys, ``(n, dim) float32``, in their order.
 
         Raises:
             KeyError: there is no such item (any more).
+            ModelMismatch: likewise, and the model is no longer the collection's.
         """
-        sql = f"SELECT key, vector FROM items WHERE key IN (SELECT value FROM json_each(?)) AND +model_id = {ACTIVE}"
+        sql = "SELECT key, vector FROM items WHERE key IN (SELECT value FROM json_each(?)) AND +model_id = ?"
+        model_id, dim = self._model
         wanted = [int(key) for key in keys]
-        found = dict(self.rows(sql, json.dumps(wanted)))
+        found = dict(self.rows(sql, json.dumps(wanted), model_id))
+        self._check_found(found.keys() >= set(wanted), model_id)
         return decoded([found[key] for key in wanted], dim)
 
-    def frames(self, file_id: int, dim: int) -> Frames:
-        """Return the items of a file in time order."""
-        sql = "SELECT key, at_s, start_s, end_s, vector FROM items WHERE file_id = ?"
-        found = self.rows(f"{sql} AND model_id = {ACTIVE} ORDER BY at_s, key", file_id)
+    def frames(self, file_id: int) -> Frames:
+        """Return the items of a file in time order.
+
+        Raises:
+            ModelMismatch: there are none of the model, which is no longer the collection's.
+        """
+        sql = "SELECT key, at_s, start_s, end_s, vector FROM items WHERE file_id = ? AND model_id = ?"
+        model_id, dim = self._model
+        found = self.rows(f"{sql} ORDER BY at_s, key", file_id, model_id)
+        self._check_found(bool(found), model_id)
         columns = list(zip(*found, strict=True)) or [(), (), (), (), ()]
         keys, at_s, start_s, end_s, blobs = columns
         times = [np.array(column, np.float64) for column in (at_s, start_s, end_s)]
@@ -265,6 +224,11 @@ class Reader:
         clause = compile_where(where)
         sql = f"SELECT count(*) {_CHOSEN} AND {clause.sql}"
         return int(self.rows(sql, *clause.values)[0][0])
+
+    def _check_found(self, found: bool, model_id: int) -> None:
+        """Tell what was removed from what went with its model."""
+        if not found and self.rows(f"SELECT {ACTIVE}") != [(model_id,)]:
+            raise ModelMismatch(OTHER_MODEL)
 
 
 def mark(connection: sqlite3.Connection) -> Mark:
@@ -348,7 +312,7 @@ def _file(row: tuple[Any, ...]) -> FileRecord:
 
 
 def _item(row: tuple[Any, ...]) -> ItemRow:
-    key, file_id, raw, kind, at_s, start_s, end_s, width, height, taken_at, gone, offline = row
+    key, file_id, raw, kind, at_s, start_s, end_s, width, height, taken_at, mtime_ns, gone, offline = row
     return ItemRow(
         key,
         file_id,
@@ -360,6 +324,7 @@ def _item(row: tuple[Any, ...]) -> ItemRow:
         width,
         height,
         taken_at,
+        mtime_ns,
         bool(gone),
         bool(offline),
     )

@@ -48,7 +48,7 @@ class FileRecord(NamedTuple):
 
 
 class ItemRow(NamedTuple):
-    """One item with what is shown of its file; times are seconds, ``None`` for a picture."""
+    """One item with what is shown of its file; times within it are seconds, ``None`` for a picture."""
 
     key: int
     file_id: int
@@ -60,6 +60,7 @@ class ItemRow(NamedTuple):
     width: int
     height: int
     taken_at: str | None
+    mtime_ns: int
     gone: bool
     offline: bool
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionError
-from retrieval.store.reader import connect, said
+from retrieval.store.opening import connect, said
 
 TABLES = sa.MetaData()
 

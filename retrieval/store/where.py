@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from retrieval.errors import QueryError
-from retrieval.store import globs
+from retrieval.store import globs, paths
 from retrieval.types import And, Not, Term, Where
 
 NAMES = ("kind", "path", "ext")
@@ -73,7 +73,7 @@ def _term(term: Term) -> Clause:
 def _name(term: Term) -> Clause:
     if term.op not in (":", "="):
         raise QueryError(f"{term.field}{term.op}{term.value} orders names; use {term.field}:{term.value}")
-    value = str(term.value)
+    value = paths.as_text(str(term.value))
     if term.field == "path":
         globs.expression(value)
         return Clause("path_matches(?, f.path_text)", [value])
@@ -93,7 +93,8 @@ def _number(term: Term) -> Clause:
 def _date(term: Term) -> Clause:
     """Compare with a period (a year, a month, a day, ...): ``>`` is after its end, ``>=`` from its start.
 
-    Both are local time: that of the camera where the file says when it was taken, else that of the file's time here.
+    Both are wall-clock time: the camera's where the file says when it was taken (of a video that says it in UTC alone,
+    the time it was here, see ``media.dates``), else that of the file's time here. Offsets are not looked at.
     """
     prefix = str(term.value).replace(" ", "T")
     start_ns, end_ns = (moment_ns(moment) for moment in period(prefix))

@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 
@@ -310,3 +312,31 @@ def test_a_cut_animation_keeps_what_decodes(tmp_path):
         samples = list(media)
         assert 2 <= len(samples) < 6
         assert media.info.duration_s == samples[-1].item.end_s
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the peak is read from /proc")  # noqa: PTH110
+@pytest.mark.parametrize("progressive", [False, True])
+def test_threads_share_the_room_for_large_pictures(tmp_path, progressive):
+    """Four at once take little more memory than one: 48 million pixels of four bytes, or six of coefficients."""
+    code = """
+import re, sys, threading
+from pathlib import Path
+from retrieval.media import open_picture
+
+path, threads = Path(sys.argv[1]), int(sys.argv[2])
+running = [threading.Thread(target=open_picture, args=(path,)) for _ in range(threads)]
+for one in running:
+    one.start()
+for one in running:
+    one.join()
+print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1])
+"""
+    large = Image.new("RGB", (8000, 6000), "red")
+    path = tmp_path / ("a.jpg" if progressive else "a.png")
+    large.save(path, progressive=True) if progressive else large.save(path, compress_level=1)
+    command = [sys.executable, "-W", "error", "-c", code, path]
+    one, four = (
+        int(subprocess.run([*command, str(n)], capture_output=True, text=True, check=True).stdout) for n in (1, 4)
+    )
+    assert one > 150_000
+    assert four < 1.5 * one

@@ -1,7 +1,10 @@
 """Videos: real times, as shown, kept as far as they decode."""
 
 import itertools
+import os
 import struct
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 
@@ -232,18 +235,61 @@ def test_first_picture_of_a_clip(tmp_path):
     assert open_picture(write_clip(tmp_path / "a.mp4", SHOTS)).shape == (120, 160, 3)
 
 
-def test_taken_at_and_unencodable_names(tmp_path):
-    path = tmp_path / "a\udcff b.mp4"
-    source = write_clip(tmp_path / "a.mp4", [("red", 0.2)])
-    with av.open(str(source)) as old, av.open(str(tmp_path / "b.mp4"), "w") as new:
-        new.metadata["creation_time"] = "2024-05-01T12:30:00.000000Z"
+def dated(path, **tags):
+    """Write a clip that says when it was taken."""
+    source = write_clip(path.with_name("undated.mp4"), [("red", 0.2)])
+    options = {"movflags": "use_metadata_tags"} if len(tags) > 1 else {}
+    with av.open(str(source)) as old, av.open(str(path), "w", options=options) as new:
+        new.metadata.update({name.replace("__", "."): value for name, value in tags.items()})
         stream = new.add_stream_from_template(old.streams.video[0])
         for packet in old.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 new.mux(packet)
-    path.write_bytes((tmp_path / "b.mp4").read_bytes())
-    assert read(path)[0].taken_at == "2024-05-01T12:30:00+00:00"
+    return path
+
+
+def taken_at(path, zone):
+    """Read when a clip was taken on a machine of that time zone."""
+    code = """
+import sys, time
+from pathlib import Path
+from retrieval.media import open_media
+time.tzset()
+print(open_media(Path(sys.argv[1])).info.taken_at)
+"""
+    environment = {**os.environ, "TZ": zone}
+    command = [sys.executable, "-c", code, path]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+
+
+# POSIX rules, so that no list of time zones is needed.
+NEW_YORK = "EST5EDT,M3.2.0,M11.1.0"
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ("UTC0", "2024-05-02T00:00:00+00:00"),
+        (NEW_YORK, "2024-05-01T20:00:00-04:00"),
+        ("IST-5:30", "2024-05-02T05:30:00+05:30"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_time_in_utc_is_shown_as_it_was_here(tmp_path, suffix, zone, expected):
+    path = dated(tmp_path / f"a{suffix}", creation_time="2024-05-02T00:00:00.000000Z")
+    assert taken_at(path, zone) == expected
+
+
+def test_a_camera_that_says_its_own_time_is_believed(tmp_path):
+    tags = {"com__apple__quicktime__creationdate": "2024-05-01T20:00:00+0900"}
+    path = dated(tmp_path / "a.mov", creation_time="2024-05-01T11:00:00.000000Z", **tags)
+    assert taken_at(path, NEW_YORK) == "2024-05-01T20:00:00+09:00"
+
+
+def test_unencodable_names(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", [("red", 0.2)]).rename(tmp_path / "a\udcff b.mp4")
+    assert read(path)[0].kind == "video"
 
 
 def test_videos_decode_side_by_side_in_threads(tmp_path):

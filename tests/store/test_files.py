@@ -37,6 +37,7 @@ def test_a_file_comes_back_as_it_was_put(collection, make):
         320,
         200,
         "2024-05-01T12:30:00",
+        123456789,
         False,
         False,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import ModelMismatch
-from retrieval.store import Collection
+from retrieval.store import Collection, reader
 from retrieval.store.vectors import Flat, nearest
 from retrieval.types import Item, Term
 
@@ -280,3 +280,73 @@ def test_a_reader_of_the_old_model_is_told(filled, make):
         filled.finish_reembed()
         with pytest.raises(ModelMismatch, match="open it again"):
             reader.search(make.unit(1), 1)
+
+
+class Stopped(BaseException):
+    """What Ctrl-C is."""
+
+
+def test_a_catch_up_that_was_interrupted_is_begun_anew(filled, make, monkeypatch):
+    add = Flat.add
+
+    def stopped(self, keys, rows):
+        add(self, keys, rows)
+        raise Stopped
+
+    with Collection.open(filled.folder) as reading:
+        reading.search(make.unit(1), 1)
+        with filled.transaction() as writer:
+            writer.put(1, make.entry("/media/new.jpg"), make.picture, None, [Item()], make.unit(1))
+        with monkeypatch.context() as patched:
+            patched.setattr(Flat, "add", stopped)
+            with pytest.raises(Stopped):
+                reading.search(make.unit(1), 1)
+        keys = reading.search(make.unit(1), 60).keys[0]
+        assert sorted(keys[keys >= 0]) == list(range(1, 42))
+
+
+def test_a_rebuild_that_was_interrupted_is_begun_anew(filled, make, monkeypatch):
+    expected = answers(filled, make)
+
+    def stopped(self, keys, rows):
+        raise Stopped
+
+    (filled.folder / "vectors.faiss").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(Flat, "add", stopped)
+        with pytest.raises(Stopped):
+            filled.verify(repair=True)
+    np.testing.assert_array_equal(answers(filled, make), expected)
+
+
+def test_a_file_that_cannot_be_read_just_now_is_not_damaged(filled, make):
+    path = filled.folder / "vectors.faiss"
+    expected = answers(filled, make)
+    filled.close()
+    sound = path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.name)  # ELOOP, for everyone
+    for write in (False, True):
+        with Collection.open(filled.folder, write=write) as opened:
+            np.testing.assert_array_equal(answers(opened, make), expected)
+            (note,) = opened.notes
+            assert "cannot be read" in note
+            assert path.is_symlink()
+            assert not list(filled.folder.glob("vectors.faiss.corrupt-*"))
+    sound.replace(path)
+    with Collection.open(filled.folder, write=True) as opened:
+        np.testing.assert_array_equal(answers(opened, make), expected)
+        assert opened.notes == []
+
+
+def test_it_is_filled_block_by_block(filled, make, monkeypatch):
+    """No second copy of all vectors is held while the index is built."""
+    expected = answers(filled, make)
+    filled.close()
+    (filled.folder / "vectors.faiss").unlink()
+    sizes = []
+    add = Flat.add
+    monkeypatch.setattr(reader, "READ_BLOCK", 16)
+    monkeypatch.setattr(Flat, "add", lambda self, keys, rows: sizes.append(len(keys)) or add(self, keys, rows))
+    with Collection.open(filled.folder) as opened:
+        np.testing.assert_array_equal(answers(opened, make), expected)
+    assert sizes == [16, 16, 8]

@@ -215,10 +215,10 @@ def test_an_empty_older_collection(collection, make):
 
 def test_migrations_end_at_the_present_schema(collection):
     """The tables as SQLAlchemy knows them are the tables as the steps make them."""
-    from retrieval.store import reader, schema
+    from retrieval.store import opening, schema
 
     raw = sqlite3.connect(collection.folder / "catalog.sqlite")
-    assert raw.execute("PRAGMA user_version").fetchone() == (reader.SCHEMA_VERSION,)
+    assert raw.execute("PRAGMA user_version").fetchone() == (opening.SCHEMA_VERSION,)
     for table in schema.TABLES.sorted_tables:
         made = {row[1]: bool(row[3] or row[5]) for row in raw.execute(f"PRAGMA table_info({table.name})")}
         assert made == {column.name: not column.nullable for column in table.columns}
@@ -284,6 +284,42 @@ def test_made_halfway_it_is_made_again(folder, make):
         assert reader.manifest.spec == make.spec
     Collection.open(folder, write=True).close()
     assert (folder / "manifest.json").exists()
+
+
+def test_a_catalog_that_does_not_answer_counts_as_there(folder, make):
+    """A disk that fails for a moment must not look like an empty folder: what is there would be made anew."""
+    folder.mkdir()
+    catalog, log = folder / "catalog.sqlite", folder / "catalog.sqlite-wal"
+    catalog.symlink_to(catalog.name)  # ELOOP, for everyone
+    log.write_bytes(b"what was committed last")
+    for use in (lambda: Collection.create(folder, make.spec), lambda: Collection.open(folder)):
+        with pytest.raises(CollectionError, match="see to the disk") as caught:
+            use()
+        assert not isinstance(caught.value, CollectionNotFound)
+        assert "\n" not in str(caught.value)
+    assert catalog.is_symlink()
+    assert log.read_bytes() == b"what was committed last"
+
+
+def test_a_database_of_something_else_is_left_alone(folder, make):
+    folder.mkdir()
+    foreign = sqlite3.connect(folder / "catalog.sqlite")
+    foreign.execute("CREATE TABLE recipes (name)")
+    foreign.close()
+    before = (folder / "catalog.sqlite").read_bytes()
+    with pytest.raises(CollectionError, match="something else; name another folder") as caught:
+        Collection.create(folder, make.spec)
+    assert str(folder) in str(caught.value)
+    assert (folder / "catalog.sqlite").read_bytes() == before
+
+
+def test_a_catalog_whose_making_was_cut_short_is_made_again(folder, make):
+    folder.mkdir()
+    begun = sqlite3.connect(folder / "catalog.sqlite")
+    begun.execute("PRAGMA journal_mode = WAL")
+    begun.close()
+    assert (folder / "catalog.sqlite").stat().st_size
+    Collection.create(folder, make.spec).close()
 
 
 FULL = """

@@ -1,12 +1,14 @@
 """Embedding a collection anew: searches go on with the old vectors until one switch, whatever happens on the way."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from retrieval.config import Sampling
-from retrieval.errors import CollectionError
+from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.store import Collection
 from retrieval.types import Item
 
@@ -185,3 +187,59 @@ def test_killed_before_index_and_manifest_were_written(filled, make):
         np.testing.assert_array_equal(writer.search(np.ones((1, 24)), 9).keys, expected)
         assert writer.verify() == []
         assert writer.stats().index["state"] == "current"
+
+
+@pytest.mark.parametrize("more", [0, 8])
+def test_a_reader_never_mixes_models(filled, make, more):
+    other = dataclasses.replace(make.other, dim=make.dim + more)
+    film = Path("/media/film.mp4")
+    with Collection.open(filled.folder) as reader:
+        file_id = reader.find_file(film).id
+        before = reader.frames(file_id)
+        filled.begin_reembed(other)
+        embed_anew(filled, make)
+        np.testing.assert_array_equal(reader.frames(file_id).vectors, before.vectors)
+        filled.finish_reembed()
+        new = filled.frames(file_id)
+        assert new.vectors.shape == (10, other.dim)
+        for look in (
+            lambda: reader.frames(file_id),
+            lambda: reader.find_item(film, 2.0),
+            lambda: reader.items(before.keys),
+            lambda: reader.items(new.keys),
+            lambda: reader.vectors(before.keys),
+            lambda: reader.vectors(new.keys),
+        ):
+            with pytest.raises(ModelMismatch, match="open it again"):
+                look()
+        assert reader.find_file(film).embedded
+
+
+def test_what_is_not_there_is_no_other_model(filled):
+    assert filled.find_item(Path("/media/none.jpg")) is None
+    assert len(filled.frames(999).keys) == 0
+    for look in (filled.items, filled.vectors):
+        with pytest.raises(KeyError):
+            look([1, 999])
+
+
+def test_a_model_that_moved_gets_its_new_name(filled, make):
+    moved = dataclasses.replace(make.spec, name="/new/place\udcff/small")
+    query = make.unit(1)
+    before = filled.search(query, 5)
+    generation = filled.stats().index["generation"]
+    with Collection.open(filled.folder) as reader:
+        filled.begin_reembed(make.other)
+        filled.rename_model(moved.name)
+        assert filled.manifest.spec == moved
+        assert filled.building == make.other
+        assert json.loads((filled.folder / "manifest.json").read_bytes())["model"]["name"] == moved.name
+        assert filled.stats().index["generation"] == generation
+        assert filled.verify() == []
+        for one in (filled, reader):
+            np.testing.assert_array_equal(one.search(query, 5).keys, before.keys)
+        with pytest.raises(CollectionError, match="reading only"):
+            reader.rename_model("small")
+    with Collection.open(filled.folder) as reader:
+        assert reader.manifest.spec == moved
+        reader.check_model(make.spec)

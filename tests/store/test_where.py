@@ -2,7 +2,6 @@
 
 import functools
 import os
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -214,10 +213,9 @@ def test_patterns_by_hand(pattern, matches):
 
 
 @pytest.mark.parametrize("pattern", ["*a" * 25 + "*b", "**a" * 25 + "**b", "**/a*" * 12 + "b", "?*" * 30 + "/b"])
+@pytest.mark.timeout(60)  # the naive way takes longer than anyone lives
 def test_no_pattern_takes_for_ever(pattern):
-    started = time.perf_counter()
     assert not path_matches(pattern, "/m/" + "a" * 120 + "/aa" * 10)
-    assert time.perf_counter() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -237,6 +235,28 @@ def test_a_filter_that_cannot_be_meant_is_refused(library, term):
     with pytest.raises(QueryError) as caught:
         library.count(term)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("term", "count"),
+    [
+        (Term("path", ":", "f\udcfcr/**"), 1),
+        (Term("path", ":", "/m/f\ud800r/**"), 1),
+        (Term("path", ":", "f?r/**"), 1),
+        (Term("path", ":", "f\udcfdr/x.*"), 1),
+        (Term("path", ":", "f\udcfcx"), 0),
+        (Term("ext", ":", "\udce2\udc82"), 1),
+        (Term("ext", "!=", "\udce2\udc82"), 0),
+        (Term("kind", ":", "\udcff"), 0),
+    ],
+)
+def test_names_that_are_no_text(collection, make, term, count):
+    """What stands in the catalog for such bytes is what a filter that holds them is compared with."""
+    source = collection.add_source(Path("/m"))
+    path = Path(os.fsdecode(b"/m/f\xfcr/x.\xe2\x82"))
+    with collection.transaction() as writer:
+        writer.put(source.id, Entry(path, 1, 1), make.picture, None, [Item()], make.unit(1))
+    assert collection.count(term) == count
 
 
 def test_a_long_filter_is_no_trouble(library):

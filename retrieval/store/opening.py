@@ -1,0 +1,104 @@
+"""Opening the catalog: its connections, its version, and SQLite's errors in one line."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from retrieval.errors import CollectionCorrupt, CollectionError, CollectionNotFound, CollectionTooNew
+from retrieval.store import globs
+
+SCHEMA_VERSION = 2
+BUSY_S = 30.0
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the catalog with the settings all its connections share; the file must exist."""
+    mode = "rw"
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        # On a read-only disk there is no room for SQLite's shared memory; without a log to read none is needed.
+        mode = "ro" if path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.create_function("path_matches", 2, globs.path_matches, deterministic=True)
+    return connection
+
+
+def schema_version(path: Path) -> int:
+    """Return the catalog's ``user_version``; 0 where there is no catalog or its making was cut short.
+
+    Raises:
+        CollectionError: nobody can tell, since the folder or the disk does not answer.
+        CollectionCorrupt: the file is no database, or a damaged one.
+    """
+    if not _size_bytes(path):
+        return 0
+    with translated(path), contextlib.closing(connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_vacant(path: Path) -> None:
+    """Make sure that a new catalog may take the place of whatever is there.
+
+    Raises:
+        CollectionError: it is a catalog, or a database of something else, or nobody can tell.
+    """
+    if schema_version(path):
+        raise CollectionError(f"{path.parent} holds a collection already; open it, or name another folder")
+    if _size_bytes(path):
+        with translated(path), contextlib.closing(connect(path)) as connection:
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise CollectionError(f"{path.parent} holds a {path.name} of something else; name another folder")
+
+
+def check_version(path: Path) -> int:
+    """Return ``schema_version`` of a catalog that this version can read, perhaps after migrating it.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CollectionTooNew: a later version wrote it.
+        CollectionCorrupt: it is damaged.
+    """
+    version = schema_version(path)
+    if version == 0:
+        raise CollectionNotFound(f"no collection in {path.parent}; make one: sightseek index FOLDER -c {path.parent}")
+    if version > SCHEMA_VERSION:
+        raise CollectionTooNew(
+            f"{path.parent} was written by a newer sightseek (format {version} over {SCHEMA_VERSION}); update sightseek"
+        )
+    return version
+
+
+def _size_bytes(path: Path) -> int:
+    """Return a file's size, 0 where there is none; a disk that does not answer is no missing file."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise CollectionError(f"cannot read {path} ({error.strerror}); see to the disk and the permissions") from error
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into one line that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise said(path, error) from error
+
+
+def said(path: Path, error: sqlite3.Error) -> CollectionError:
+    """Return the error to raise instead of one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return CollectionCorrupt(f"{path} is damaged ({error}); move {path.parent} aside and index again")
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return CollectionError(f"cannot write or read {path} ({error}); make room on the disk and try again")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return CollectionError(f"{path} is in use ({error}); try again")
+    return CollectionError(f"{path} cannot be used ({error}); see: sightseek verify")
