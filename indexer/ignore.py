@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from retrieval.errors import RetrievalError
+from retrieval.errors import OptionError
 
 IGNORE_FILE = ".sightseekignore"
 """Name of the ignore file that may lie in any folder of a source."""
@@ -73,14 +73,14 @@ def rules_for(source: str, exclude: Sequence[str]) -> Rules:
     """Return the rules at the top of ``source``: its ``--exclude`` patterns alone.
 
     Raises:
-        RetrievalError: a pattern is not gitignore syntax.
+        OptionError: a pattern is not gitignore syntax.
     """
     if not exclude:
         return Rules()
     try:
         return Rules(exclude=(_with_slash(source), _compile(exclude)))
     except ValueError as error:
-        raise RetrievalError(f"--exclude pattern is not understood ({error}); write it as in .gitignore") from None
+        raise OptionError(f"--exclude pattern is not understood ({error}); write it as in .gitignore") from None
 
 
 def _compile(lines: Sequence[str]) -> GitIgnoreSpec:

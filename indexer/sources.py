@@ -65,7 +65,7 @@ def choose_roots(
     it becomes a source of its own (it was hidden or ignored, and is wanted all the same).
 
     Raises:
-        RetrievalError: a pattern of ``exclude`` is not gitignore syntax.
+        OptionError: a pattern of ``exclude`` is not gitignore syntax.
     """
     rules_for("/", exclude)
     if not given or everything:

@@ -11,9 +11,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from retrieval.errors import RetrievalError
+from retrieval.errors import OptionError, RetrievalError
 
 Resize = Literal["squash", "crop", "pad"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -101,14 +101,14 @@ class Sampling:
         """Read ``auto``, ``keyframes``, ``all`` or ``every:2s`` (also ``every:500ms``, ``every:1m``).
 
         Raises:
-            RetrievalError: the text is none of these, or the interval is zero.
+            OptionError: the text is none of these, or the interval is zero.
         """
         if text in ("auto", "keyframes", "all"):
             return cls(mode=text)  # type: ignore[arg-type]
         found = _EVERY.fullmatch(text)
         seconds = float(found[1]) * {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}[found[2]] if found else 0.0
         if seconds <= 0:
-            raise RetrievalError(f"--frames {text!r} is not known; use auto, keyframes, all or every:2s")
+            raise OptionError(f"--frames {text!r} is not known; use auto, keyframes, all or every:2s")
         return cls(mode="every", every_s=seconds)
 
     def __str__(self) -> str:
@@ -129,21 +129,30 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and ``settings.toml``.
 
     Raises:
-        RetrievalError: the settings file is not TOML, or a value is of the wrong form.
+        RetrievalError: the settings file cannot be read; OptionError: a value is of the wrong form.
     """
     env = os.environ if environ is None else environ
     found = {name: env[f"SIGHTSEEK_{name.upper()}"] for name in _NAMES if env.get(f"SIGHTSEEK_{name.upper()}")}
     values = {**_settings_file(env), **found}
     folder = values.get("collection")
     device = values.get("device", "auto")
-    if device not in ("auto", "cpu", "cuda"):
-        raise RetrievalError(f"device {device!r} is not known; use auto, cpu or cuda")
-    try:
-        jobs = int(values.get("jobs", 0))
-    except ValueError:
-        raise RetrievalError(f"jobs {values['jobs']!r} is not a number; set SIGHTSEEK_JOBS to 1 or more") from None
+    jobs = values.get("jobs", "0")
+    if not re.fullmatch(r"\d{1,4}", jobs):
+        raise OptionError(f"jobs {jobs!r} is not a number of threads; set SIGHTSEEK_JOBS to 0 (automatic), 1 or more")
     collection = Path(folder).expanduser() if folder else default_collection()
-    return Settings(collection, values.get("model"), device, jobs)  # type: ignore[arg-type]
+    return Settings(collection, values.get("model"), parse_device(device), int(jobs))
+
+
+def parse_device(text: str) -> Device:
+    """Read ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        OptionError: the text is none of these.
+    """
+    for device in get_args(Device):
+        if text == device:
+            return text  # type: ignore[return-value]
+    raise OptionError(f"device {text!r} is not known; use auto, cpu or cuda")
 
 
 _NAMES = ("collection", "model", "device", "jobs")
@@ -152,7 +161,7 @@ _NAMES = ("collection", "model", "device", "jobs")
 def _settings_file(env: Mapping[str, str]) -> dict[str, str]:
     given = env.get("SIGHTSEEK_SETTINGS")
     if given:
-        path = Path(given)
+        path = Path(given).expanduser()
     else:
         import platformdirs
 
@@ -160,10 +169,15 @@ def _settings_file(env: Mapping[str, str]) -> dict[str, str]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if given:
+            raise OptionError(f"SIGHTSEEK_SETTINGS names {path}, which does not exist; correct or unset it") from None
         return {}
     except (OSError, ValueError) as error:
         raise RetrievalError(f"settings file {path} cannot be read ({error}); correct or remove it") from None
-    return {name: str(data[name]) for name in _NAMES if name in data}
+    for name, value in data.items():
+        if name not in _NAMES or not isinstance(value, str | int):
+            raise OptionError(f"settings file {path}: {name} is not understood; it holds {', '.join(_NAMES)}")
+    return {name: str(value) for name, value in data.items()}
 
 
 def default_collection() -> Path:

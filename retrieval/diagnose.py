@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from retrieval.errors import CollectionNotFound, RetrievalError
 
 _NEEDED = ("numpy", "pillow", "pillow-heif", "av", "onnxruntime", "tokenizers", "sqlalchemy", "alembic")
@@ -119,6 +121,9 @@ def _collection(folder: Path) -> Iterator[Finding]:
     try:
         with Collection.open(folder) as opened:
             stats = opened.stats()
+            opened.search(
+                np.zeros((1, opened.manifest.spec.dim), np.float32), 1
+            )  # loads the index, and tells of damage
             notes = list(opened.notes)
     except CollectionNotFound:
         yield Finding("collection", f"none yet at {folder}", advice="sightseek index FOLDER")

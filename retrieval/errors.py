@@ -4,6 +4,7 @@
 
     RetrievalError                 exit code 1 on the command line
     ├── MediaError                 a file that cannot be read: recorded with its reason, never the end of a run
+    ├── OptionError                a setting or option with a value that makes no sense (exit code 2)
     ├── QueryError                 a query or a filter that cannot be understood (exit code 2)
     ├── ModelError                 a model that cannot be opened
     │   ├── ModelNotFound          no such model, or its weights are not on this machine
@@ -25,6 +26,12 @@ class RetrievalError(Exception):
 
 class MediaError(RetrievalError):
     """A picture or video that cannot be decoded."""
+
+
+class OptionError(RetrievalError):
+    """A setting or an option whose value makes no sense."""
+
+    exit_code = 2
 
 
 class QueryError(RetrievalError):

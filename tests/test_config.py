@@ -62,14 +62,21 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 
 def test_without_anything_the_users_data_folder_is_used(tmp_path: Path) -> None:
-    settings = load_settings({"SIGHTSEEK_SETTINGS": str(tmp_path / "none.toml")})
+    settings = load_settings({"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
     assert settings.collection.parts[-2:] == ("sightseek", "collection")
     assert settings.model is None
 
 
 @pytest.mark.parametrize(
     ("content", "environment"),
-    [("not toml [", {}), ("", {"SIGHTSEEK_JOBS": "many"}), ("", {"SIGHTSEEK_DEVICE": "abacus"}), ("jobs = 'x'", {})],
+    [
+        ("not toml [", {}),
+        ("", {"SIGHTSEEK_JOBS": "many"}),
+        ("", {"SIGHTSEEK_DEVICE": "abacus"}),
+        ("jobs = 'x'", {}),
+        ("colection = '/x'", {}),
+        ("model = [1]", {}),
+    ],
 )
 def test_wrong_settings_are_one_line(tmp_path: Path, content: str, environment: dict[str, str]) -> None:
     file = tmp_path / "settings.toml"

@@ -1,5 +1,6 @@
 """The Typer application: the commands by name, and what happens to errors, Ctrl-C and broken pipes."""
 
+import io
 import os
 import sys
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typer.core import TyperGroup
 
 from retrieval import __version__
 from retrieval.cli import evaluation, indexing, maintenance, models, searching
+from retrieval.cli.options import say, shown
 from retrieval.errors import RetrievalError
 
 
@@ -17,19 +19,34 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's own signature
         try:
+            _prepare_streams()
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except RetrievalError as error:
-            typer.echo(f"sightseek: {error}", err=True)
+            say(f"sightseek: {shown(str(error))}")
             raise typer.Exit(error.exit_code) from None
         except BrokenPipeError:
             # The reader has gone (`| head`): not an error; keep the interpreter from flushing into it again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:
+            # What the engine expects to fail it says itself; this is a full disk behind `>` and the like.
+            say(f"sightseek: {shown(str(error))}; make room or allow access, and run the command again")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing more goes where it cannot go
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo("sightseek: stopped; nothing that was committed is lost", err=True)
+            say("sightseek: stopped; nothing that was committed is lost")
             raise typer.Exit(130) from None
+
+
+def _prepare_streams() -> None:
+    """Make sure that there is a stdout, and that any name can be printed whatever the terminal's encoding."""
+    if sys.stdout is None:  # closed by the caller: `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 app = typer.Typer(

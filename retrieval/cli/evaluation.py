@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrieval.cli.options import DeviceOption, ModelOption, ReportFormat, say, settings_for, shown
+from retrieval.cli.options import DeviceOption, ModelOption, ReportFormat, named_path, say, settings_for, shown
+from retrieval.cli.quiet import native_libraries_silenced
 
 if TYPE_CHECKING:
     from retrieval.evaluation import Report
 
 
 def evaluate(
-    images_dir: Annotated[Path, typer.Argument(metavar="IMAGES_DIR", help="The folder of pictures.")],
+    images_dir: Annotated[
+        Path, typer.Argument(metavar="IMAGES_DIR", parser=named_path, help="The folder of pictures.")
+    ],
     captions_tsv: Annotated[
-        Path, typer.Argument(metavar="CAPTIONS_TSV", help="Lines of: image TAB split TAB caption.")
+        Path, typer.Argument(metavar="CAPTIONS_TSV", parser=named_path, help="Lines of: image TAB split TAB caption.")
     ],
     split: Annotated[str, typer.Option("--split", help="Which split to use.")] = "test",
     model: ModelOption = None,
     unique_captions: Annotated[
         bool, typer.Option("--unique-captions", help="Equal captions are one query (class names).")
     ] = False,
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
     fmt: Annotated[ReportFormat, typer.Option("--format", help="How to print it.")] = ReportFormat.table,
 ) -> None:
     """Measure recall@1/5/10 and median rank, text to image and image to text.
@@ -36,7 +39,8 @@ def evaluate(
 
     settings = settings_for(None, device)
     embedder = open_embedder(model or settings.model or DEFAULT_MODEL, settings.device)
-    report = run(images_dir, captions_tsv, embedder, split=split, unique_captions=unique_captions)
+    with native_libraries_silenced():
+        report = run(images_dir, captions_tsv, embedder, split=split, unique_captions=unique_captions)
     for path, reason in report.failed:
         say(f"could not read {shown(path)}: {reason} (counted as never found)")
     if fmt is ReportFormat.json:
@@ -47,7 +51,7 @@ def evaluate(
 
 def _print_report(report: "Report", model: str) -> None:
     typer.echo(f"model {model}, split {report.split}: {report.images:,} pictures, {report.captions:,} captions")
-    typer.echo(f"{'':<15}{'R@1':>18}{'R@5':>18}{'R@10':>18}{'median rank':>13}")
+    typer.echo(f"{'':<15}{'R@1':>22}{'R@5':>22}{'R@10':>22}{'median rank':>13}")
     data = report.to_json()
     for name, title in (("text_to_image", "text -> image"), ("image_to_text", "image -> text")):
         figures, intervals = data[name], data["interval_95"][name]
@@ -55,5 +59,5 @@ def _print_report(report: "Report", model: str) -> None:
             f"{figures[measure]:.1f} [{intervals[measure][0]:.1f}, {intervals[measure][1]:.1f}]"
             for measure in ("R@1", "R@5", "R@10")
         ]
-        typer.echo(f"{title:<15}{''.join(f'{cell:>18}' for cell in cells)}{figures['median_rank']:>13g}")
+        typer.echo(f"{title:<15}{''.join(f'{cell:>22}' for cell in cells)}{figures['median_rank']:>13g}")
     typer.echo("figures are per cent; in brackets the 95 % bootstrap interval over pictures")

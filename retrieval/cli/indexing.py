@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from retrieval.cli.options import (
     DeviceOption,
     ModelOption,
     counted,
+    named_path,
     say,
     say_if_starter,
     settings_for,
@@ -34,7 +36,8 @@ _SHOWN = 5
 
 def index(  # noqa: PLR0913 - a command's options are its parameters
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Folders or files; none: refresh all sources.")
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", parser=named_path, help="Folders or files; none: refresh all sources."),
     ] = None,
     collection: CollectionOption = None,
     exclude: Annotated[
@@ -45,7 +48,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         False
     ),
     model: ModelOption = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=0, help="Decoding threads; 0 chooses.")] = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Stay and follow changes until Ctrl-C.")] = False,
     frames: Annotated[
@@ -70,7 +73,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         reembed=reembed,
         sampling=Sampling.parse(frames) if frames else None,
     )
-    sources = paths or []
+    sources = [_wanted(path) for path in paths or []]
     with (
         native_libraries_silenced(),
         _opened(settings, model, options, sources) as (target, embedder),
@@ -78,13 +81,30 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
     ):
         for note in target.notes:
             say(note)
-        say(f"collection {shown(target.folder)}, model {embedder.spec.name}")
+        say(f"collection {shown(settings.collection)}, model {embedder.spec.name}")
         say_if_starter(embedder.spec)
-        failed = _run(target, embedder, sources, options, stop)
-        if watch and not dry_run and not stop.is_set():
-            failed = _follow(target, embedder, options, stop) or failed
+        summary = _run(target, embedder, sources, options, stop)
+        failed = bool(summary.failed or summary.problems)
+        if watch and not dry_run and not summary.interrupted:
+            # What was asked for once is done; from now on only changes count.
+            failed = _follow(target, embedder, replace(options, reembed=False, retry_failed=False), stop) or failed
+    if summary.interrupted:
+        raise typer.Exit(130)
     if failed:
         raise typer.Exit(3)
+
+
+def _wanted(path: Path) -> Path:
+    """Return a path that can be a source.
+
+    Raises:
+        OptionError: it is a pipe or device.
+    """
+    from retrieval.errors import OptionError
+
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise OptionError(f"{path} is neither a folder nor a file; name a folder of photos and videos")
+    return path
 
 
 @contextmanager
@@ -134,6 +154,9 @@ def _embedder_of(target: "Collection", settings: "Settings", model: str | None, 
         return embedder_for(target.manifest.spec, settings.device)
     embedder = open_embedder(model, settings.device)
     target.check_model(embedder.spec)
+    if embedder.spec.name != target.manifest.spec.name and not options.dry_run:
+        say(f"the model is found at {shown(embedder.spec.name)} from now on")
+        target.rename_model(embedder.spec.name)
     if target.building is not None and not options.dry_run:
         say(f"the unfinished change to model {target.building.name} is given up")
         target.cancel_reembed()
@@ -161,7 +184,7 @@ def _interruptible() -> Iterator[threading.Event]:
 
 def _run(
     target: "Collection", embedder: "Embedder", sources: list[Path], options: "IndexOptions", stop: threading.Event
-) -> bool:
+) -> "Summary":
     from indexer import index as run_index
 
     with progress_display() as progress:
@@ -169,7 +192,7 @@ def _run(
     report(summary, dry_run=options.dry_run)
     if not (summary.changes or summary.same or summary.failed_before or summary.offline or summary.interrupted):
         say("there are no pictures or videos in what was given; name a folder that holds some")
-    return bool(summary.failed or summary.problems)
+    return summary
 
 
 def _follow(target: "Collection", embedder: "Embedder", options: "IndexOptions", stop: threading.Event) -> bool:
@@ -198,7 +221,7 @@ def report(summary: "Summary", *, dry_run: bool) -> None:
     else:
         say(f"{', '.join(counts)}; {counted(summary.embedded, 'file')} embedded, took {summary.seconds:.1f} s")
     if summary.switched:
-        say("the collection has changed to the new model")
+        say("embedded anew; searches use the new vectors from now on")
     for source in summary.offline:
         say(f"offline, nothing of it was changed: {shown(source)}")
     _list("noted of", summary.notes)

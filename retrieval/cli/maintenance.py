@@ -1,12 +1,22 @@
 """``status``, ``verify``, ``forget``, ``purge`` and ``doctor``: what a collection holds, and keeping it sound."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrieval.cli.options import CollectionOption, ReportFormat, counted, say, say_if_starter, settings_for, shown
+from retrieval.cli.options import (
+    CollectionOption,
+    ReportFormat,
+    counted,
+    named_path,
+    say,
+    say_if_starter,
+    settings_for,
+    shown,
+)
 
 if TYPE_CHECKING:
     from retrieval.store import Stats
@@ -75,7 +85,7 @@ def verify(
     """Check that files, rows, vectors and the index agree."""
     from retrieval.store import Collection
 
-    with Collection.open(settings_for(collection).collection, write=True) as opened:
+    with Collection.open(settings_for(collection).collection, write=repair) as opened:
         problems = opened.verify(repair=repair)
         for note in opened.notes:
             say(note)
@@ -90,21 +100,24 @@ def verify(
 
 
 def forget(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, a folder, or a source.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", parser=named_path, help="A file, a folder, or a source.")],
     collection: CollectionOption = None,
 ) -> None:
     """Drop a file or folder from the collection. The files themselves stay."""
     from retrieval.errors import RetrievalError
     from retrieval.store import Collection
 
-    absolute = path.expanduser().absolute()
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." out, keeps links as they are
     with Collection.open(settings_for(collection).collection, write=True) as opened:
         was_source = any(source.path == absolute for source in opened.sources())
         dropped = opened.forget(absolute)
         opened.save_index()
+        inside = any(absolute.is_relative_to(source.path) for source in opened.sources())
     if not dropped and not was_source:
-        raise RetrievalError(f"{shown(path)} is not in the collection; `sightseek status` lists the sources")
+        raise RetrievalError(f"{path} is not in the collection; `sightseek status` lists the sources")
     say(f"{counted(dropped, 'file')} dropped from the collection" + (" with their source" if was_source else ""))
+    if inside:
+        say("its source is still indexed, so it comes back with the next index unless .sightseekignore leaves it out")
 
 
 def purge(collection: CollectionOption = None) -> None:

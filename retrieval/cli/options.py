@@ -6,9 +6,17 @@ from typing import Annotated
 
 import typer
 
-from retrieval.config import DEFAULT_MODEL, ModelSpec, Settings, load_settings
+from retrieval.config import DEFAULT_MODEL, ModelSpec, Settings, load_settings, parse_device
 
 STRONGER_MODEL = "ViT-B-32-256/datacomp_s34b_b86k"
+
+
+def named_path(text: str) -> Path:
+    """Read a path of the command line; whether it can be used is said by the engine, in one line."""
+    if not text:  # an unset variable of the shell would silently mean the current folder
+        raise typer.BadParameter("it is empty; write . for the current folder")
+    return Path(text).expanduser()
+
 
 CollectionOption = Annotated[
     Path | None,
@@ -16,10 +24,11 @@ CollectionOption = Annotated[
         "-c",
         "--collection",
         metavar="DIR",
+        parser=named_path,
         help="The collection's folder; else $SIGHTSEEK_COLLECTION, else one in your data folder.",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", metavar="NAME", help="A model's name or folder; `sightseek models list` shows them."),
@@ -33,18 +42,11 @@ class ReportFormat(StrEnum):
     json = "json"
 
 
-def settings_for(collection: Path | None, device: str = "") -> Settings:
+def settings_for(collection: Path | None, device: str | None = None) -> Settings:
     """Return the settings with what the command line names put over them."""
-    from retrieval.config import Device
-    from retrieval.errors import RetrievalError
-
     settings = load_settings()
-    chosen: Device = settings.device
-    if device and device != "auto":
-        if device not in ("cpu", "cuda"):
-            raise RetrievalError(f"device {device!r} is not known; use auto, cpu or cuda")
-        chosen = "cuda" if device == "cuda" else "cpu"
-    folder = collection.expanduser() if collection is not None else settings.collection
+    chosen = parse_device(device) if device is not None else settings.device
+    folder = collection if collection is not None else settings.collection
     return Settings(folder.absolute(), settings.model, chosen, settings.jobs)
 
 

@@ -1,5 +1,6 @@
 """Keeps native libraries from writing over the progress bar."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ def native_libraries_silenced() -> Iterator[None]:
     Decoders such as libtiff complain there about every odd tag of every file, with no switch to turn it off. What is
     wrong with a file reaches the user as the reason kept with it. Does nothing where ``sys.stderr`` is another stream.
     """
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # the same complaints, through Python
     try:
         real = sys.stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):

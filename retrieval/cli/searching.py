@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from retrieval.cli.options import CollectionOption, DeviceOption, say, settings_for
+from retrieval.cli.quiet import native_libraries_silenced
 
 if TYPE_CHECKING:
     from retrieval.types import Hits
@@ -49,7 +50,7 @@ def search(  # noqa: PLR0913 - a command's options are its parameters
     sort: Annotated[Sort, typer.Option("--sort", help="Order of the best k: by score, date or path.")] = Sort.score,
     fmt: Annotated[HitFormat, typer.Option("--format", help="How to print them.")] = HitFormat.table,
     null: Annotated[bool, typer.Option("-0", help="Paths end with NUL instead of a newline (for xargs -0).")] = False,
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
 ) -> None:
     """Find pictures and moments of video, best first."""
     from retrieval.query import parse_query
@@ -60,12 +61,17 @@ def search(  # noqa: PLR0913 - a command's options are its parameters
     from retrieval.search import Searcher
     from retrieval.store import Collection
 
-    with Collection.open(settings.collection) as opened:
+    with native_libraries_silenced(), Collection.open(settings.collection) as opened:
         searcher = Searcher(opened, embedder_for(opened.manifest.spec, settings.device))
         hits = searcher.search(query, k, offset=offset, sort=sort.value)
         for note in (*opened.notes, *hits.notes):
             say(note)
+        empty = not hits.hits and not opened.count()
     _print_hits(hits, HitFormat.paths if null else fmt, null)
+    if empty:
+        say("the collection is empty; sightseek index FOLDER fills it")
+    elif not hits.hits:
+        say("nothing found" if hits.searched else "nothing found: the collection has nothing that --where selects")
 
 
 def _joined(words: list[str]) -> str:
@@ -104,8 +110,6 @@ def _print_hits(hits: "Hits", fmt: HitFormat, null: bool) -> None:
             typer.echo(line)
     else:
         _print_table(hits)
-    if not hits.hits:
-        say("nothing found" if hits.searched else "nothing found: the collection has nothing that --where selects")
 
 
 def _print_table(hits: "Hits") -> None:

@@ -69,15 +69,15 @@ def read_model_folder(folder: Path) -> ModelFolder:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         what = f"{folder} holds no model.json" if folder.is_dir() else f"there is no model folder {folder}"
-        raise ModelNotFound(f"{what}; name a folder made by 'sightseek models export' or 'sightseek train'") from None
+        raise ModelNotFound(f"{what}; name a folder that holds a model") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({_one_line(error)}); export the model again") from None
+        raise ModelError(f"{path} cannot be read ({_one_line(error)}); bring back the original file") from None
     reader = _Reader(path, data)
     number = reader.value("format", int)
     if number > FORMAT:
         raise ModelError(f"{path} is of format {number}, this version reads {FORMAT}; update sightseek")
     if number != FORMAT:
-        raise ModelError(f"{path} is of format {number}, this version reads {FORMAT}; export the model again")
+        raise ModelError(f"{path} is of format {number}, this version reads {FORMAT}; bring back the original file")
     found = _build(folder, reader)
     for file in (found.image_file, found.text_file, found.tokenizer_file):
         if file not in found.files:
@@ -100,16 +100,16 @@ def check_files(folder: Path) -> list[str]:
             with path.open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
-            problems.append(f"{path} cannot be read ({error.strerror}); install or export the model again")
+            problems.append(f"{path} cannot be read ({error.strerror}); install the model again")
             continue
         if found != wanted:
-            problems.append(f"{path} is not the file model.json names (SHA-256 differs); install or export it again")
+            problems.append(f"{path} is not the file model.json names (SHA-256 differs); install it again")
     return problems
 
 
 def missing_file(path: Path) -> ModelError:
     """Return the error for a file of a model folder that is not there."""
-    return ModelError(f"{path} is missing; install or export the model again")
+    return ModelError(f"{path} is missing; install the model again")
 
 
 def _build(folder: Path, reader: "_Reader") -> ModelFolder:
@@ -154,7 +154,7 @@ class _Reader:
         self._data: dict[str, Any] = data
 
     def wrong(self, what: str) -> ModelError:
-        return ModelError(f"{self._path}: {what}; export the model again")
+        return ModelError(f"{self._path}: {what}; bring back the original file")
 
     def part(self, key: str) -> "_Reader":
         return _Reader(self._path, self.value(key, dict), f"{key}.")

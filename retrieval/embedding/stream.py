@@ -101,7 +101,7 @@ def embed_stream(
     Raises:
         ModelError: the model itself cannot be loaded or run.
     """
-    pool = _Pool(embedder, sampling, workers or default_workers(), digest)
+    pool = _Pool(embedder, sampling, workers if workers > 0 else default_workers(), digest)
     encoder = _Encoder(embedder, pool)
     feed = iter(jobs)
     exhausted = False

@@ -181,7 +181,7 @@ def test_forget_and_purge(library: Library) -> None:
 
 def test_frames_cannot_change_unnoticed(library: Library) -> None:
     assert "--reembed" in one_line_error(run("index", "-c", library.collection, "--frames", "all"))
-    assert "--frames" in one_line_error(run("index", "-c", library.collection, "--frames", "sometimes"))
+    assert "--frames" in one_line_error(run("index", "-c", library.collection, "--frames", "sometimes"), code=2)
 
 
 def test_a_moved_collection_still_works(library: Library) -> None:

@@ -77,17 +77,20 @@ def test_wrong_usage_is_two() -> None:
     assert run("index", "--no-such-option").code == 2
 
 
-def test_the_readme_names_every_command_and_option() -> None:
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_readme_describes_every_command_and_option(name: str) -> None:
     import typer.main
 
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    sections = (REPOSITORY / name).read_text(encoding="utf-8").split("\n### ")
     root = typer.main.get_command(app)
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
-        assert f"sightseek {name}" in readme
+    for command_name, command in root.commands.items():  # type: ignore[attr-defined]
+        (section,) = [one for one in sections if f"`sightseek {command_name}" in one.splitlines()[0]]
         for option in command.params:
             for flag in option.opts:
-                if flag.startswith("--") and flag != "--help":
-                    assert flag in readme, f"{name} {flag}"
+                if flag.startswith("--") and flag not in ("--help", "--collection"):
+                    assert flag in section, f"{command_name} {flag}"
+        for subcommand in getattr(command, "commands", ()):
+            assert f"sightseek {command_name} {subcommand}" in section
 
 
 def test_doctor_finds_the_installation_sound(prepared: Library) -> None:

@@ -35,7 +35,7 @@ def test_reads_what_the_folder_says(folder: Path):
     ("changes", "words"),
     [
         ({"format": 2}, "update sightseek"),
-        ({"format": 0}, "export the model again"),
+        ({"format": 0}, "bring back the original file"),
         ({"format": "1"}, "format is '1'"),
         ({"dim": None}, "dim is missing"),
         ({"dim": 0}, "dim is 0"),
