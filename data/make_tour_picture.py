@@ -14,7 +14,7 @@ from retrieval.present import timestamp
 
 QUERIES: tuple[tuple[str, str], ...] = (
     ("a cat", ""),
-    ("a woman in an orange suit", ""),
+    ("a photographer with a tripod", ""),
     ("a cup of coffee", ""),
     ("a tower under a blue sky", "kind:video"),
 )
