@@ -50,14 +50,16 @@ def test_a_text_query_loads_only_what_it_needs(prepared: Library) -> None:
     assert not loaded & {"torch", "av", "PIL", "sqlalchemy", "alembic", "rich", "pillow_heif"}
 
 
-def test_search_works_where_torch_cannot_be_imported(prepared: Library, tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text("raise ImportError('torch must not be imported')\n")
-    ran = run_process(
-        "search", "green", "-k", "1", "--format", "paths", "-c", prepared.collection,
-        PYTHONPATH=f"{tmp_path}{os.pathsep}{REPOSITORY}",
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.decode().strip().endswith("green.png")
+def test_the_starter_works_where_torch_cannot_be_imported(prepared: Library, tmp_path: Path) -> None:
+    (tmp_path / "poison").mkdir()
+    (tmp_path / "poison" / "torch.py").write_text("raise ImportError('torch must not be imported')\n")
+    path = f"{tmp_path / 'poison'}{os.pathsep}{REPOSITORY}"
+    collection = tmp_path / "collection"
+    indexed = run_process("index", prepared.media, "-c", collection, "--model", "starter", PYTHONPATH=path)
+    assert indexed.returncode == 0, indexed.stderr
+    found = run_process("search", "a red square", "-k", "2", "--format", "paths", "-c", collection, PYTHONPATH=path)
+    assert found.returncode == 0, found.stderr
+    assert b"red.png" in found.stdout
 
 
 def test_the_launcher_of_a_checkout() -> None:
