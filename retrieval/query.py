@@ -48,7 +48,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WORDS = re.compile(r"(?:(?!\s+[+-](?:\s|\Z)|\s+where:\(|\s*\Z).)*.?", re.DOTALL)
 _FILTER = re.compile(r"where:\((.*)\)\s*\Z", re.DOTALL)
 _ESCAPE = re.compile(r'\\([\\":+-])')
-_ITEM = re.compile(r"(.+)#t=(\d+(?:\.\d+)?)", re.DOTALL | re.ASCII)
+_ITEM = re.compile(r"(.+)#t=((?:\d+:)?(?:\d+:)?\d+(?:\.\d+)?)", re.DOTALL | re.ASCII)
 _KINDS: dict[str, PartKind] = {"like": "image", "clip": "clip", "item": "item"}
 _PREFIXES: dict[PartKind, str] = {"text": "", "image": "like:", "clip": "clip:", "item": "item:"}
 
@@ -130,9 +130,14 @@ def quote_part(text: str) -> str:
 
 
 def split_item(value: str) -> tuple[str, float | None]:
-    """Split ``path#t=12.5`` to the path and seconds; the seconds are ``None`` where no time is given."""
+    """Split ``path#t=12.5`` or ``path#t=00:00:12.500`` to the path and seconds, ``None`` where no time is given."""
     found = _ITEM.fullmatch(value)
-    return (found[1], float(found[2])) if found else (value, None)
+    if not found:
+        return value, None
+    seconds = 0.0
+    for number in found[2].split(":"):
+        seconds = 60 * seconds + float(number)
+    return found[1], seconds
 
 
 def format_item(path: str, at_s: float | None) -> str:

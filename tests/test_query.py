@@ -370,3 +370,12 @@ def test_words_that_are_no_text_are_refused(words):
             parse_query(**wrong)
         str(caught.value).encode()
     assert parse_query("", like=["caf\udce9.jpg"]).parts[0].value == "caf\udce9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("a.mp4#t=12.5", 12.5), ("a.mp4#t=00:00:12.500", 12.5), ("a.mp4#t=2:05", 125.0), ("a.mp4#t=1:00:00", 3600.0)],
+)
+def test_times_of_items_may_be_read_from_a_clock(value, seconds):
+    assert split_item(value) == ("a.mp4", seconds)
+    assert split_item("a.mp4#t=12:") == ("a.mp4#t=12:", None)

@@ -1,15 +1,19 @@
 """``sightseek evaluate``: recall of a model on captioned pictures."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from retrieval.cli.options import DeviceOption, ModelOption, ReportFormat, named_path, say, settings_for, shown
+from retrieval.cli.progress import progress_display
 from retrieval.cli.quiet import native_libraries_silenced
 
 if TYPE_CHECKING:
+    from indexer import Progress
     from retrieval.evaluation import Report
 
 
@@ -39,14 +43,34 @@ def evaluate(
 
     settings = settings_for(None, device)
     embedder = open_embedder(model or settings.model or DEFAULT_MODEL, settings.device)
-    with native_libraries_silenced():
-        report = run(images_dir, captions_tsv, embedder, split=split, unique_captions=unique_captions)
+    with native_libraries_silenced(), progress_display() as show:
+        report = run(
+            images_dir,
+            captions_tsv,
+            embedder,
+            split=split,
+            unique_captions=unique_captions,
+            progress=_counting(show),
+        )
     for path, reason in report.failed:
         say(f"could not read {shown(path)}: {reason} (counted as never found)")
     if fmt is ReportFormat.json:
         typer.echo(json.dumps(report.to_json()))
     else:
         _print_report(report, embedder.spec.name)
+
+
+def _counting(show: "Callable[[Progress], None]") -> Callable[[int, int], None]:
+    """Return what turns counts of pictures into progress with a rate and the time left."""
+    from indexer import Progress
+
+    began_s = time.monotonic()
+
+    def count(done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - began_s, 1e-6)
+        show(Progress(done, total, done, rate, (total - done) / rate if done else None, None))
+
+    return count
 
 
 def _print_report(report: "Report", model: str) -> None:

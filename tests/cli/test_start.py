@@ -106,3 +106,14 @@ def test_models_list_names_the_starter() -> None:
     ran = run("models", "list")
     assert ran.code == 0
     assert ran.out.startswith("starter")
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_readmes_python_runs(
+    name: str, prepared: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / name).read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my-collection").symlink_to(prepared.collection)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, name, "exec"), {})  # our own text
+    assert len(capsys.readouterr().out.splitlines()) == 10
