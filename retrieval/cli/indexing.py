@@ -84,7 +84,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         say(f"collection {shown(settings.collection)}, model {embedder.spec.name}")
         say_if_starter(embedder.spec)
         summary = _run(target, embedder, sources, options, stop)
-        failed = bool(summary.failed or summary.problems)
+        failed = bool(summary.failed)
         if watch and not dry_run and not summary.interrupted:
             # What was asked for once is done; from now on only changes count.
             failed = _follow(target, embedder, replace(options, reembed=False, retry_failed=False), stop) or failed
@@ -202,7 +202,7 @@ def _follow(target: "Collection", embedder: "Embedder", options: "IndexOptions",
     failed = False
     for summary in follow(target, embedder, options, stop=stop.is_set, trouble=say):
         report(summary, dry_run=False)
-        failed = failed or bool(summary.failed or summary.problems)
+        failed = failed or bool(summary.failed)
     return failed
 
 
@@ -223,7 +223,7 @@ def report(summary: "Summary", *, dry_run: bool) -> None:
     if summary.switched:
         say("embedded anew; searches use the new vectors from now on")
     for source in summary.offline:
-        say(f"offline, nothing of it was changed: {shown(source)}")
+        say(f"offline, nothing of it was changed: {shown(source)} (gone for good? sightseek forget drops it)")
     _list("noted of", summary.notes)
     _list("could not look at", summary.problems)
     _list("could not read", summary.failed)
