@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from indexer.commit import Committer, Heading, Task
+from indexer.interrupts import interrupts_as
 from indexer.plan import Copy, Plan, plan
 from indexer.report import IndexOptions, Progress, Summary
 from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
@@ -31,7 +32,8 @@ def index(
 
     Only what is new or has changed is embedded. A source that is missing or empty is marked offline and nothing of it
     is changed. Files that cannot be read are recorded with their reasons and never end the run. After ``stop()`` became
-    true (or on Ctrl-C) what is under way is finished and committed; the next run goes on from there.
+    true, or on Ctrl-C, what is under way is finished and committed; the next run goes on from there. A second Ctrl-C
+    raises ``KeyboardInterrupt`` at once, and what was committed stays.
 
     With ``options.reembed`` all present files are embedded with ``embedder`` beside the vectors that searches go on to
     use, and the switch is made once no file would lose its vectors by it; see ``_switch``.
@@ -46,11 +48,8 @@ def index(
     began_s = time.monotonic()
     reembed = _begin(collection, embedder, options)
     summary = Summary()
-    run = _Run(collection, embedder, options, progress, stop, summary)
-    try:
-        done = run.update(sources, reembed=reembed)
-    except KeyboardInterrupt:
-        done = False
+    with interrupts_as(stop) as stopped:
+        done = _Run(collection, embedder, options, progress, stopped, summary).update(sources, reembed=reembed)
     summary.interrupted = not done
     if not options.dry_run:
         if reembed and done:
@@ -213,7 +212,7 @@ class _Run:
                 for result in results:
                     committer.add(result)
                     meter.step(result.job.path, 0 if isinstance(result, Failed) else len(result.items))
-        except (KeyboardInterrupt, ModelError):
+        except ModelError:
             committer.flush()
             raise
         committer.flush()
