@@ -13,13 +13,14 @@ from torch import Tensor
 
 from retrieval.training.graph import FloatArray, Graph
 from retrieval.training.image_tower import SIDE, Weights, write_block, write_top, write_trunk
-from retrieval.training.model import DIM, NORM_EPSILON, Starter
+from retrieval.training.model import DIM, NORM_EPSILON, Ensemble, Starter
 from retrieval.training.text_tower import (
     MAX_TOKENS,
     write_gelu,
     write_linear,
+    write_lower,
     write_norm,
-    write_text_tower,
+    write_upper,
 )
 
 VECTOR_EPSILON = 1e-12
@@ -34,47 +35,73 @@ class Card(NamedTuple):
     knows: str
 
 
-def state_arrays(model: Starter) -> dict[str, FloatArray]:
+def state_arrays(model: Starter | Ensemble) -> dict[str, FloatArray]:
     """The model's weights by name as float32 arrays."""
     return {name: value.detach().numpy().astype(np.float32) for name, value in model.state_dict().items()}
 
 
-def image_model(model: Starter, pretrained: Weights, table: Tensor, *, compact: bool = True) -> onnx.ModelProto:
+def members(model: Starter | Ensemble) -> dict[str, Starter]:
+    """The members by the prefix of their weights' names: the model itself under an empty one if it has none."""
+    if isinstance(model, Starter):
+        return {"": model}
+    return {f"members.{i}.": member for i, member in enumerate(model.members) if isinstance(member, Starter)}
+
+
+def image_model(
+    model: Starter | Ensemble, pretrained: Weights, table: Tensor, *, compact: bool = True
+) -> onnx.ModelProto:
     """The image tower: uint8 pixels (n, 260, 260, 3) to `vectors` (n, 512), rows of length 1.
 
-    `table` (1000, 512) are the text vectors of the classes, by the same model.
+    `table` is the model's class table, from the text vectors of the classes.
     """
-    weights = pretrained | model.tail.folded()
     heads = state_arrays(model)
     graph = Graph("image", compact=compact)
-    trunk = write_trunk(graph, weights, graph.input("pixels", TensorProto.UINT8, ["n", SIDE, SIDE, 3]))
-    maps = trunk.maps
-    for index in model.tail.indices:
-        maps = write_block(graph, weights, index, maps, model.tail.grid)
-    features = write_top(graph, weights, maps)
-    chances = graph.node("Softmax", write_linear(graph, weights, "classes", features), axis=-1)
-    guess = graph.node("MatMul", chances, graph.weight("table", table.numpy(), 0))
-    blend = graph.constant("blend", np.array(model.blend, np.float32))
-    vectors = write_head(graph, heads, "image_head", [features, trunk.shallow])
-    mixed = graph.node("Add", vectors, graph.node("Mul", guess, blend))
-    return graph.model(write_unit(graph, mixed, "vectors"), ["n", DIM])
+    trunk = write_trunk(graph, pretrained, graph.input("pixels", TensorProto.UINT8, ["n", SIDE, SIDE, 3]))
+    classes = {f"classes.{kind}": pretrained[f"classes.{kind}"] for kind in ("weight", "bias")}
+    found = []
+    for at, (prefix, member) in enumerate(members(model).items()):
+        weights = classes | {prefix + name: value for name, value in member.tail.folded().items()}
+        maps = trunk.maps
+        for index in member.tail.indices:
+            maps = write_block(graph, weights, index, maps, member.tail.grid, prefix)
+        features = write_top(graph, weights, maps, prefix)
+        chances = graph.node("Softmax", write_linear(graph, weights, "classes", features), axis=-1)
+        own = table[:, at * DIM : (at + 1) * DIM].numpy()
+        guess = graph.node("MatMul", chances, graph.weight(f"{prefix}table", own, 0))
+        blend = graph.constant(f"{prefix}blend", np.array(member.blend, np.float32))
+        vectors = write_head(graph, heads, f"{prefix}image_head", [features, trunk.shallow])
+        found.append(graph.node("Add", vectors, graph.node("Mul", guess, blend)))
+    return graph.model(write_joined(graph, heads, found), ["n", DIM])
 
 
-def text_model(model: Starter, *, compact: bool = True) -> onnx.ModelProto:
+def text_model(model: Starter | Ensemble, *, compact: bool = True) -> onnx.ModelProto:
     """The text tower: `input_ids`, `attention_mask` (n, t) to `vectors` (n, 512), rows of length 1."""
     weights = state_arrays(model)
     graph = Graph("text", compact=compact)
     ids = graph.input("input_ids", TensorProto.INT64, ["n", "t"])
     mask = graph.input("attention_mask", TensorProto.INT64, ["n", "t"])
-    tower = {name.removeprefix("tower."): w for name, w in weights.items() if name.startswith("tower.")}
-    states = write_text_tower(graph, tower, ids, mask)
+    shared = f"{next(iter(members(model)))}tower."
+    tower = {name.removeprefix(shared): w for name, w in weights.items() if name.startswith(shared)}
+    lower, bias = write_lower(graph, tower, ids, mask)
     last = graph.constant("last_axis", np.array([-1]))
     weight = graph.node("Unsqueeze", graph.node("Cast", mask, to=TensorProto.FLOAT), last)
     middle = graph.constant("middle_axis", np.array([1]))
-    total = graph.node("ReduceSum", graph.node("Mul", states, weight), middle, keepdims=0)
-    pooled = graph.node("Div", total, graph.node("ReduceSum", weight, middle, keepdims=0))
-    vectors = write_head(graph, weights, "text_head", [pooled])
-    return graph.model(graph.node("Identity", vectors, name="vectors"), ["n", DIM])
+    count = graph.node("ReduceSum", weight, middle, keepdims=0)
+    found = []
+    for prefix in members(model):
+        states = write_upper(graph, weights, lower, bias, f"{prefix}tower.")
+        total = graph.node("ReduceSum", graph.node("Mul", states, weight), middle, keepdims=0)
+        found.append(write_head(graph, weights, f"{prefix}text_head", [graph.node("Div", total, count)]))
+    return graph.model(write_joined(graph, weights, found), ["n", DIM])
+
+
+def write_joined(graph: Graph, weights: Mapping[str, FloatArray], parts: list[str]) -> str:
+    """Append what makes `vectors` of the members' vectors; those need not be of length 1."""
+    if len(parts) == 1:
+        return write_unit(graph, parts[0], "vectors")
+    units = [write_unit(graph, part, f"{part}.unit") for part in parts]
+    mix = graph.weight("mix", weights["mix"], 1)
+    return write_unit(graph, graph.node("MatMul", graph.node("Concat", *units, axis=1), mix), "vectors")
 
 
 def write_head(graph: Graph, weights: Mapping[str, FloatArray], name: str, groups: list[str]) -> str:

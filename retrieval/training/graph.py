@@ -30,7 +30,8 @@ class Graph:
         self.name = name
         self.compact = compact
         self._nodes: list[onnx.NodeProto] = []
-        self._initializers: list[onnx.TensorProto] = []
+        self._initializers: dict[str, onnx.TensorProto] = {}
+        self._widened: set[str] = set()
         self._inputs: list[onnx.ValueInfoProto] = []
         self._count = 0
 
@@ -49,8 +50,14 @@ class Graph:
         return output
 
     def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
-        """Store an array exactly as it is."""
-        self._initializers.append(numpy_helper.from_array(np.array(value, order="C"), name))
+        """Store an array exactly as it is; one that is stored again under its name is stored once.
+
+        Raises:
+            ValueError: another array has the name.
+        """
+        made = numpy_helper.from_array(np.array(value, order="C"), name)
+        if self._initializers.setdefault(name, made) != made:
+            raise ValueError(f"two arrays are called {name}")
         return name
 
     def half(self, name: str, value: FloatArray) -> str:
@@ -58,16 +65,20 @@ class Graph:
         if not self.compact:
             return self.constant(name, value.astype(np.float32))
         stored = self.constant(f"{name}.f16", value.astype(np.float16))
-        return self.node("Cast", stored, name=name, to=TensorProto.FLOAT)
+        if name not in self._widened:
+            self._widened.add(self.node("Cast", stored, name=name, to=TensorProto.FLOAT))
+        return name
 
     def weight(self, name: str, value: FloatArray, axis: int) -> str:
         """Store a matrix or kernel as int8 with a scale per index of `axis`; returned is its float32 form."""
         if not self.compact:
             return self.constant(name, value.astype(np.float32))
         codes, scale = quantise(value, axis)
-        stored = self.constant(f"{name}.i8", codes)
-        cast = self.node("Cast", stored, name=f"{name}.cast", to=TensorProto.FLOAT)
-        return self.node("Mul", cast, self.constant(f"{name}.scale", scale), name=name)
+        stored, factor = self.constant(f"{name}.i8", codes), self.constant(f"{name}.scale", scale)
+        if name not in self._widened:
+            cast = self.node("Cast", stored, name=f"{name}.cast", to=TensorProto.FLOAT)
+            self._widened.add(self.node("Mul", cast, factor, name=name))
+        return name
 
     def table(self, name: str, value: FloatArray, rows: str) -> str:
         """Look up `rows` of an int8 table (a scale per row); only the rows looked up are turned to float32."""
@@ -85,7 +96,7 @@ class Graph:
     def outputs(self, shapes: dict[str, Sequence[int | str]]) -> onnx.ModelProto:
         """Finish with several float32 outputs."""
         infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, list(s)) for n, s in shapes.items()]
-        graph = helper.make_graph(self._nodes, self.name, self._inputs, infos, self._initializers)
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, infos, list(self._initializers.values()))
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="sightseek")
         made.ir_version = IR_VERSION
         onnx.checker.check_model(made)

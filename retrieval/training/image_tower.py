@@ -18,7 +18,7 @@ from retrieval.training.graph import FloatArray, Graph
 SIDE = 260
 MEAN = 127.0
 STD = 128.0
-CUT = 17
+CUT = 15
 """Index of the last block that is never trained; its output is (208, 9, 9) per picture."""
 SHALLOW = (2, 6, 10, 14)
 """Blocks whose outputs, pooled over the picture (mean and maximum), keep colour and texture."""
@@ -87,7 +87,7 @@ def same_pads(side: int, kernel: int, stride: int) -> list[int]:
 
 def _conv(graph: Graph, weights: Weights, name: str, source: str, **attributes: int | list[int]) -> str:
     kernel = weights[f"{name}.weight"]
-    small = kernel.shape[1] == 1 or name == "stem"
+    small = kernel.shape[1] == 1 or name.endswith("stem")
     stored = graph.half(f"{name}.weight", kernel) if small else graph.weight(f"{name}.weight", kernel, 0)
     bias = graph.half(f"{name}.bias", weights[f"{name}.bias"])
     return graph.node("Conv", source, stored, bias, name="", **attributes)
@@ -97,17 +97,17 @@ def _relu6(graph: Graph, source: str) -> str:
     return graph.node("Clip", source, "zero", "six")
 
 
-def write_block(graph: Graph, weights: Weights, index: int, source: str, side: int) -> str:
-    """Append block `index`, which sees a map of `side` x `side`."""
+def write_block(graph: Graph, weights: Weights, index: int, source: str, side: int, prefix: str = "") -> str:
+    """Append block `index`, which sees a map of `side` x `side`; its weights' names begin with `prefix`."""
     block = BLOCKS[index]
     out = source
     if block.expand != 1:
-        out = _relu6(graph, _conv(graph, weights, f"{index}.expand", out))
+        out = _relu6(graph, _conv(graph, weights, f"{prefix}{index}.expand", out))
     pads = same_pads(side, block.kernel, block.stride)
     group = block.channels_in * block.expand
     strides = [block.stride, block.stride]
-    out = _conv(graph, weights, f"{index}.depthwise", out, group=group, strides=strides, pads=pads)
-    out = _conv(graph, weights, f"{index}.project", _relu6(graph, out))
+    out = _conv(graph, weights, f"{prefix}{index}.depthwise", out, group=group, strides=strides, pads=pads)
+    out = _conv(graph, weights, f"{prefix}{index}.project", _relu6(graph, out))
     return graph.node("Add", out, source) if block.skips else out
 
 
@@ -138,9 +138,9 @@ def write_trunk(graph: Graph, weights: Weights, pixels: str, side: int = SIDE) -
     return Trunk(out, shallow)
 
 
-def write_top(graph: Graph, weights: Weights, maps: str) -> str:
+def write_top(graph: Graph, weights: Weights, maps: str, prefix: str = "") -> str:
     """Append the last 1x1 convolution and the mean over the picture: (n, 1280)."""
-    top = _relu6(graph, _conv(graph, weights, "top", maps))
+    top = _relu6(graph, _conv(graph, weights, f"{prefix}top", maps))
     return graph.node("Flatten", graph.node("GlobalAveragePool", top), axis=1)
 
 

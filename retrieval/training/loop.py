@@ -184,7 +184,7 @@ def batch_loss(model: Starter, batch: Batch, table: Tensor, recipe: Recipe) -> T
 def class_table(model: Starter, prompts: Ids) -> Tensor:
     """The class table (1000, dim), rows of length 1, of the model as it is; no gradient passes it."""
     model.eval()
-    return model.text(prompts)
+    return model.table(prompts)
 
 
 @torch.no_grad()

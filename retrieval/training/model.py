@@ -1,6 +1,6 @@
 """The two towers with their heads and the class branch, as they are trained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,21 +74,81 @@ class Starter(nn.Module):
 
     def text(self, ids: Ids, chunk: int = 32) -> Tensor:
         """Token ids of n texts to (n, dim), rows of length 1; texts of like length are computed together."""
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        parts = [self._text([ids[i] for i in order[at : at + chunk]]) for at in range(0, len(order), chunk)]
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
-        return torch.cat(parts)[back]
+        return in_chunks(ids, chunk, self._text)
 
-    def _text(self, ids: Ids) -> Tensor:
-        padded, mask = pad(ids)
-        with torch.no_grad():
-            states = self.tower.lower(padded, mask)
+    def table(self, prompts: Ids) -> Tensor:
+        """The class table (classes, dim) of the sentences that name the classes."""
+        return self.text(prompts)
+
+    def upper(self, states: Tensor, mask: Tensor) -> Tensor:
+        """States (n, t, width) of the lower text layers to (n, dim), rows of length 1."""
         states = self.tower.upper(states, mask)
         weight = mask[:, :, None].float()
         pooled = (states * weight).sum(dim=1) / weight.sum(dim=1)
         out: Tensor = self.text_head(pooled)
         return out
+
+    def _text(self, ids: Ids) -> Tensor:
+        padded, mask = pad(ids)
+        with torch.no_grad():
+            states = self.tower.lower(padded, mask)
+        return self.upper(states, mask)
+
+
+class Ensemble(nn.Module):
+    """Several starters that share all that is never trained, in one space.
+
+    A vector is normalize(concatenated member vectors @ mix): without `mix`, a cosine would be the mean of the members'
+    cosines; `mix` (members * dim, dim) brings it back to `dim` numbers with hardly a change (see `joint_axes`).
+    """
+
+    def __init__(self, members: Sequence[Starter], mix: Tensor) -> None:
+        """Join members, all made of the same pretrained parts."""
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.register_buffer("mix", mix)
+
+    def image(self, maps: Tensor, shallow: Tensor, table: Tensor) -> Seen:
+        """As :meth:`Starter.image`; `table` (1000, members * dim) is that of :meth:`table`, logits are the mean."""
+        parts = table.split(table.shape[1] // len(self.members), dim=1)
+        seen = [member.image(maps, shallow, part) for member, part in zip(self.members, parts, strict=True)]
+        return Seen(self._mixed([one.vectors for one in seen]), torch.stack([one.logits for one in seen]).mean(dim=0))
+
+    def text(self, ids: Ids, chunk: int = 32) -> Tensor:
+        """As :meth:`Starter.text`."""
+        return in_chunks(ids, chunk, lambda some: self._mixed(self._texts(some)))
+
+    def table(self, prompts: Ids) -> Tensor:
+        """The members' class tables side by side: (classes, members * dim)."""
+        return in_chunks(prompts, 32, lambda some: torch.cat(self._texts(some), dim=1))
+
+    def _texts(self, ids: Ids) -> list[Tensor]:
+        padded, mask = pad(ids)
+        with torch.no_grad():
+            states = self.members[0].tower.lower(padded, mask)  # type: ignore[operator, union-attr]
+        return [member.upper(states, mask) for member in self.members]  # type: ignore[operator]
+
+    def _mixed(self, parts: Sequence[Tensor]) -> Tensor:
+        return functional.normalize(torch.cat(list(parts), dim=1) @ self.get_buffer("mix"), dim=1)
+
+
+def joint_axes(images: Tensor, texts: Tensor, dim: int = DIM) -> Tensor:
+    """(width, dim): the axes that keep most of both sets of vectors, so that their cosines stay (uncentred PCA).
+
+    Both sets count the same, however many rows they have.
+    """
+    moments = sum(rows.T.double() @ rows.double() / len(rows) for rows in (images, texts))
+    assert isinstance(moments, Tensor)
+    return torch.linalg.eigh(moments).eigenvectors[:, -dim:].flip(1).float()
+
+
+def in_chunks(ids: Ids, chunk: int, compute: Callable[[Ids], Tensor]) -> Tensor:
+    """What `compute` gives for all texts, in their order, computed with texts of like length together."""
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    parts = [compute([ids[i] for i in order[at : at + chunk]]) for at in range(0, len(order), chunk)]
+    back = torch.empty(len(order), dtype=torch.long)
+    back[torch.tensor(order)] = torch.arange(len(order))
+    return torch.cat(parts)[back]
 
 
 def pad(ids: Ids) -> tuple[Tensor, Tensor]:

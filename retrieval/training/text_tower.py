@@ -116,9 +116,11 @@ def load_minilm(path: Path) -> TextTower:
     return tower.eval()
 
 
-def write_text_tower(graph: Graph, weights: Mapping[str, FloatArray], ids: str, mask: str) -> str:
-    """Append the tower; returned are the states (n, t, width). `weights` is the module's state by name."""
-    count = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("layers."))
+def write_lower(graph: Graph, weights: Mapping[str, FloatArray], ids: str, mask: str) -> tuple[str, str]:
+    """Append the layers that are never trained; returned are the states (n, t, width) and the attention bias.
+
+    `weights` is the module's state by name.
+    """
     length = graph.node("Gather", graph.node("Shape", ids), graph.constant("one", np.array([1])), axis=0)
     starts = graph.constant("zero", np.array([0]))
     positions = graph.half("positions.weight", weights["positions.weight"][:MAX_TOKENS])
@@ -129,8 +131,16 @@ def write_text_tower(graph: Graph, weights: Mapping[str, FloatArray], ids: str, 
     lack = graph.node("Sub", graph.constant("unit", np.array(1.0, np.float32)), real)
     bias = graph.node("Mul", lack, graph.constant("far", np.array(-1e4, np.float32)))
     bias = graph.node("Unsqueeze", bias, graph.constant("axes", np.array([1, 2])))
-    for i in range(count):
+    for i in range(FROZEN):
         states = _write_layer(graph, weights, f"layers.{i}", states, bias)
+    return states, bias
+
+
+def write_upper(graph: Graph, weights: Mapping[str, FloatArray], states: str, bias: str, prefix: str = "") -> str:
+    """Append the layers above; their names in `weights` and in the graph begin with `prefix`."""
+    layers = sorted({int(n.split(".")[-3]) for n in weights if n.startswith(f"{prefix}layers.")} - set(range(FROZEN)))
+    for i in layers:
+        states = _write_layer(graph, weights, f"{prefix}layers.{i}", states, bias)
     return states
 
 

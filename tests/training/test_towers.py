@@ -16,10 +16,10 @@ from torch.nn import functional  # noqa: E402
 from retrieval.training.data import read_view  # noqa: E402
 from retrieval.training.export import Card, image_model, text_model, write_folder  # noqa: E402
 from retrieval.training.features import image_features  # noqa: E402
-from retrieval.training.graph import quantise  # noqa: E402
+from retrieval.training.graph import Graph, quantise  # noqa: E402
 from retrieval.training.image_tower import BLOCKS, CUT, SIDE, same_pads  # noqa: E402
 from retrieval.training.loop import class_table  # noqa: E402
-from retrieval.training.model import pad  # noqa: E402
+from retrieval.training.model import Ensemble, joint_axes, pad  # noqa: E402
 from retrieval.training.tail import Tail  # noqa: E402
 
 
@@ -85,9 +85,20 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
-@pytest.mark.parametrize(("compact", "least"), [(False, 0.999999), (True, 0.999)])
-def test_the_exported_towers_equal_the_torch_model(make_model, material, drawn, weights, compact, least) -> None:
-    model = make_model().eval()
+def make_ensemble(make_model) -> Ensemble:
+    """Two members that share what is never trained, and a projection that loses something."""
+    members = [make_model(), make_model()]
+    generator = torch.Generator().manual_seed(5)
+    for name, value in members[1].named_parameters():
+        if not name.startswith(("tower.words", "tower.positions", "tower.norm", *(f"tower.layers.{i}" for i in range(3)))):
+            value.data += 0.02 * torch.randn(value.shape, generator=generator)
+    return Ensemble(members, torch.linalg.qr(torch.randn(1024, 512, generator=generator)).Q).eval()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("compact", "least"), [(False, 0.999999), (True, 0.998)])
+def test_the_exported_towers_equal_the_torch_model(make_model, material, drawn, weights, compact, least, count) -> None:
+    model = make_model().eval() if count == 1 else make_ensemble(make_model)
     with torch.no_grad():
         table = class_table(model, material.prompts)
         maps, shallow = (torch.from_numpy(np.array(a[:4])).float() for a in material.views[0])
@@ -102,6 +113,38 @@ def test_the_exported_towers_equal_the_torch_model(make_model, material, drawn, 
     ids, mask = (t.numpy() for t in pad([*material.prompts[:15], [1, *([4] * 62), 2]]))
     found = session.run(["vectors"], {"input_ids": ids, "attention_mask": mask})[0]
     assert cosines(found[:15], texts[:15]).min() >= least
+
+
+def test_a_cosine_of_an_ensemble_is_the_mean_of_its_members_cosines(make_model, material) -> None:
+    model = make_ensemble(make_model)
+    model.mix = torch.eye(1024)
+    maps, shallow = (torch.from_numpy(np.array(a[:5])).float() for a in material.views[0])
+    with torch.no_grad():
+        table = class_table(model, material.prompts)
+        found = model.image(maps, shallow, table).vectors @ model.text(material.prompts[:7]).T
+        own = [
+            m.image(maps, shallow, m.table(material.prompts)).vectors @ m.text(material.prompts[:7]).T
+            for m in model.members
+        ]
+    assert torch.allclose(found, (own[0] + own[1]) / 2, atol=1e-5)
+    assert not torch.allclose(own[0], own[1], atol=1e-3)
+
+
+def test_joint_axes_keep_the_cosines_of_what_lies_in_few_directions() -> None:
+    generator = torch.Generator().manual_seed(1)
+    plane = torch.randn(12, 40, generator=generator)
+    images, texts = (functional.normalize(torch.randn(n, 12, generator=generator) @ plane) for n in (60, 25))
+    axes = joint_axes(images, texts, 12)
+    assert torch.allclose(axes.T @ axes, torch.eye(12), atol=1e-5)
+    assert torch.allclose((images @ axes) @ (texts @ axes).T, images @ texts.T, atol=1e-5)
+
+
+def test_a_name_stands_for_one_array() -> None:
+    graph = Graph("one")
+    graph.constant("a", np.ones(2))
+    graph.constant("a", np.ones(2))
+    with pytest.raises(ValueError, match="two arrays are called a"):
+        graph.constant("a", np.zeros(2))
 
 
 def test_a_written_folder_describes_itself_and_repeats(make_model, material, weights, tmp_path: Path) -> None:
