@@ -2,15 +2,16 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from retrieval.training.features import ImageFeatures
-from retrieval.training.losses import contrastive, hardest, keeping, naming
+from retrieval.training.losses import contrastive, hardest, keeping, naming, softened
 from retrieval.training.model import Ids, Starter
 
 REFRESH = 6
@@ -23,7 +24,8 @@ class Recipe(NamedTuple):
     """What a run is made of; rates are the peaks of a one-cycle schedule (Smith and Topin, 2018).
 
     `epochs` is the length of the schedule; a `stop` other than 0 ends the run after that many. `names` is how many
-    class names a step learns.
+    class names a step learns. `soft` is the share of the loss with soft targets, of temperature `heat`; `cell_drop` the
+    chance that a cell of the picture is left out of the mean.
     """
 
     epochs: int = 10
@@ -39,6 +41,9 @@ class Recipe(NamedTuple):
     names: int = 0
     naming: float = 0.25
     stop: int = 0
+    soft: float = 0.0
+    heat: float = 0.05
+    cell_drop: float = 0.0
     shorten: float = 0.1
     drop_words: float = 0.1
     seed: int = 0
@@ -49,7 +54,8 @@ class Material(NamedTuple):
 
     `views` holds features of the same n pictures, whole and in random parts; `before` (n, 1000) the class logits of
     the whole pictures before training; `captions[i]` the token ids of picture i's captions; `prompts` those of the
-    sentences the class table is made of; `names[k]` those of other ways to say what class k is.
+    sentences the class table is made of; `names[k]` those of other ways to say what class k is. `meanings[i]` (captions,
+    width) are vectors of picture i's captions, rows of length 1, by a teacher; without them there are no soft targets.
     """
 
     views: list[ImageFeatures]
@@ -57,6 +63,7 @@ class Material(NamedTuple):
     captions: list[Ids]
     prompts: Ids
     names: list[Ids]
+    meanings: list[Tensor] | None = None
 
 
 def vary(ids: list[int], rng: np.random.Generator, recipe: Recipe) -> list[int]:
@@ -75,7 +82,8 @@ def vary(ids: list[int], rng: np.random.Generator, recipe: Recipe) -> list[int]:
 class Batch(NamedTuple):
     """A step's input: maps (n, 208, cells), shallow (n, 560), `before` (n, 1000), ids of n * captions texts.
 
-    `name_ids` say in some way what the classes `named` (m,) are.
+    `name_ids` say in some way what the classes `named` (m,) are. `likeness` (n, n * captions) is how alike the captions
+    of a picture and a caption of the batch are.
     """
 
     maps: Tensor
@@ -84,6 +92,7 @@ class Batch(NamedTuple):
     ids: list[list[int]]
     name_ids: list[list[int]]
     named: Tensor
+    likeness: Tensor | None
 
 
 def batches(material: Material, recipe: Recipe, rng: np.random.Generator) -> Iterator[Batch]:
@@ -96,14 +105,25 @@ def batches(material: Material, recipe: Recipe, rng: np.random.Generator) -> Ite
         maps = np.stack([material.views[v].maps[i] for v, i in zip(views, rows, strict=True)])
         shallow = np.stack([material.views[v].shallow[i] for v, i in zip(views, rows, strict=True)])
         ids: list[list[int]] = []
+        chosen: list[tuple[int, int]] = []
         for i in rows:
             own = material.captions[i]
             picked = rng.choice(len(own), recipe.captions, replace=len(own) < recipe.captions)
             ids += [vary(list(own[j]), rng, recipe) for j in picked]
+            chosen += [(int(i), int(j)) for j in picked]
         tensors = (torch.from_numpy(maps).float(), torch.from_numpy(shallow).float())
         named = rng.permutation(len(material.names))[: recipe.names] if recipe.names else rows[:0]
         name_ids = [list(material.names[k][rng.integers(len(material.names[k]))]) for k in named]
-        yield Batch(*tensors, material.before[torch.from_numpy(rows)], ids, name_ids, torch.from_numpy(named))
+        before = material.before[torch.from_numpy(rows)]
+        yield Batch(*tensors, before, ids, name_ids, torch.from_numpy(named), likeness(material, rows, chosen))
+
+
+def likeness(material: Material, rows: Iterable[int], chosen: Iterable[tuple[int, int]]) -> Tensor | None:
+    """How alike the captions of each picture of `rows` are, together, and each `chosen` (picture, caption)."""
+    if material.meanings is None:
+        return None
+    pictures = torch.stack([functional.normalize(material.meanings[i].mean(dim=0), dim=0) for i in rows])
+    return pictures @ torch.stack([material.meanings[i][j] for i, j in chosen]).T
 
 
 def optimiser(model: Starter, recipe: Recipe, steps: int) -> tuple[torch.optim.Optimizer, Callable[[], None]]:
@@ -166,11 +186,13 @@ def fit(model: Starter, material: Material, recipe: Recipe, after_epoch: Callabl
 
 def batch_loss(model: Starter, batch: Batch, table: Tensor, recipe: Recipe) -> Tensor:
     """The loss of one step."""
-    seen = model.image(batch.maps, batch.shallow, table)
+    seen = model.image(batch.maps, batch.shallow, table, recipe.cell_drop)
     texts = model.text(batch.ids + batch.name_ids)
     similarity = seen.vectors @ texts[: len(batch.ids)].T
     scale = model.log_scale.clamp(max=math.log(100)).exp()
     loss = contrastive(similarity, scale, recipe.captions)
+    if recipe.soft and batch.likeness is not None:
+        loss = loss.lerp(softened(similarity, scale, batch.likeness, recipe.heat), recipe.soft)
     if len(batch.named):
         loss = loss + recipe.naming * naming(texts[len(batch.ids) :] @ table.T, scale, batch.named)
     if recipe.keep and recipe.image_rate:

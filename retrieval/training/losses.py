@@ -20,6 +20,18 @@ def contrastive(similarity: Tensor, scale: Tensor, captions: int) -> Tensor:
     return (to_image + to_text) / 2
 
 
+def softened(similarity: Tensor, scale: Tensor, likeness: Tensor, heat: float) -> Tensor:
+    """Symmetric cross entropy with soft targets: what is described alike is no negative, as far as it is alike.
+
+    `likeness` (n, n * captions) says how alike the captions of a picture and another caption are, by a teacher that
+    sees text only; the targets are its softmax at the temperature `heat` (after Hinton et al., 2015).
+    """
+    logits = similarity * scale
+    to_image = functional.cross_entropy(logits.T, (likeness.T / heat).softmax(dim=1))
+    to_text = functional.cross_entropy(logits, (likeness / heat).softmax(dim=1))
+    return (to_image + to_text) / 2
+
+
 def hardest(similarity: Tensor, captions: int, margin: float = 0.2) -> Tensor:
     """Hinge loss of the hardest negative in both directions (Faghri et al., "VSE++", BMVC 2018)."""
     n = len(similarity)

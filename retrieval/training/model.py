@@ -64,9 +64,16 @@ class Starter(nn.Module):
         self.register_buffer("class_weight", torch.from_numpy(np.array(classifier["classes.weight"])))
         self.register_buffer("class_bias", torch.from_numpy(np.array(classifier["classes.bias"])))
 
-    def image(self, maps: Tensor, shallow: Tensor, table: Tensor) -> Seen:
-        """Maps (n, 208, cells), shallow features (n, 560) and the class table (1000, dim) to vectors and logits."""
-        features = self.tail(maps).mean(dim=2).T
+    def image(self, maps: Tensor, shallow: Tensor, table: Tensor, drop: float = 0.0) -> Seen:
+        """Maps (n, 208, cells), shallow features (n, 560) and the class table (1000, dim) to vectors and logits.
+
+        A `drop` other than 0 leaves each cell out of the mean with that chance (for training).
+        """
+        cells = self.tail(maps)
+        if drop:
+            kept = (torch.rand(cells.shape[1:]) >= drop).float()
+            cells = cells * (kept / kept.mean(dim=1, keepdim=True).clamp(min=1e-6))
+        features = cells.mean(dim=2).T
         logits = functional.linear(features, self.get_buffer("class_weight"), self.get_buffer("class_bias"))
         guess = logits.softmax(dim=1) @ table
         vectors = self.image_head(features, shallow) + self.blend * guess

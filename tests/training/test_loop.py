@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from retrieval.training.loop import FULL_STOP, Material, Recipe, batches, class_table, fit, vary  # noqa: E402
+from retrieval.training.loop import FULL_STOP, Material, Recipe, batches, class_table, fit, likeness, vary  # noqa: E402
 
 SHORT = Recipe(epochs=3, batch=12, names=4, image_rate=1e-4, text_rate=1e-4, shorten=0.0, drop_words=0.0)
 
@@ -91,3 +91,39 @@ def test_a_text_does_not_depend_on_its_neighbours(make_model, material) -> None:
     with torch.no_grad():
         mixed = model.text([material.prompts[0], long, material.prompts[8]])
     assert torch.allclose(mixed[[0, 2]], table[[0, 8]], atol=1e-5)
+
+
+def test_likeness_is_that_of_the_chosen_captions(material) -> None:
+    generator = torch.Generator().manual_seed(2)
+    meanings = [torch.nn.functional.normalize(torch.randn(2, 8, generator=generator), dim=1) for _ in range(12)]
+    taught = material._replace(meanings=meanings)
+    found = likeness(taught, [3, 5], [(3, 1), (5, 0)])
+    assert found.shape == (2, 2)
+    middle = torch.nn.functional.normalize(meanings[5].mean(dim=0), dim=0)
+    assert torch.allclose(found[1], torch.stack([middle @ meanings[3][1], middle @ meanings[5][0]]))
+    batch = next(batches(taught, Recipe(batch=4), np.random.default_rng(0)))
+    assert batch.likeness.shape == (4, 8)
+    own = torch.arange(4)[:, None] == torch.arange(4).repeat_interleave(2)
+    assert batch.likeness[own].mean() > batch.likeness[~own].mean()
+    assert next(batches(material, Recipe(batch=4), np.random.default_rng(0))).likeness is None
+
+
+def test_soft_targets_and_left_out_cells_take_part(make_model, material) -> None:
+    generator = torch.Generator().manual_seed(2)
+    meanings = [torch.nn.functional.normalize(torch.randn(2, 8, generator=generator), dim=1) for _ in range(12)]
+    taught, once = material._replace(meanings=meanings), SHORT._replace(epochs=1)
+    plain, _ = run(make_model, taught, once)
+    soft, _ = run(make_model, taught, once._replace(soft=0.5))
+    dropped, _ = run(make_model, taught, once._replace(cell_drop=0.3))
+    assert len({*plain, *soft, *dropped}) == 3
+
+
+def test_left_out_cells_keep_the_mean_of_equal_ones(make_model, material) -> None:
+    model = make_model().eval()
+    table = class_table(model, material.prompts)
+    maps, shallow = torch.ones(2, 208, 81), torch.zeros(2, 560)
+    model.tail = torch.nn.Identity()
+    model.tail.forward = lambda maps: torch.ones(1280, 2, 81)
+    with torch.no_grad():
+        whole = model.image(maps, shallow, table).vectors
+        assert torch.allclose(model.image(maps, shallow, table, 0.4).vectors, whole, atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from retrieval.training.losses import contrastive, hardest, keeping, naming  # noqa: E402
+from retrieval.training.losses import contrastive, hardest, keeping, naming, softened  # noqa: E402
 
 
 def similarity(right: float, wrong: float, n: int = 4, captions: int = 2) -> "torch.Tensor":
@@ -54,3 +54,19 @@ def test_naming_wants_each_name_at_its_own_class() -> None:
     right = naming(table[named] @ table.T, torch.tensor(10.0), named)
     wrong = naming(table[[1, 2]] @ table.T, torch.tensor(10.0), named)
     assert right.item() < 0.01 < wrong.item()
+
+
+def test_soft_targets_of_a_sure_teacher_are_the_hard_ones() -> None:
+    found, scale = similarity(0.6, 0.1), torch.tensor(10.0)
+    found[0, 5] = 0.5
+    sure = similarity(1.0, -1.0)
+    assert softened(found, scale, sure, 0.01).item() == pytest.approx(contrastive(found, scale, 2).item(), abs=1e-5)
+
+
+def test_what_is_described_alike_is_no_full_negative() -> None:
+    likeness = similarity(1.0, 0.0)
+    likeness[0, 2:4] = 0.95  # the captions of picture 1 suit picture 0 nearly as well
+    found = similarity(0.8, 0.1).requires_grad_()
+    softened(found, torch.tensor(5.0), likeness, 0.05).backward()
+    assert bool((found.grad[0, 2:4] < 0).all()), "they are pulled"
+    assert bool((found.grad[0, 4:] > 0).all()), "others are pushed"
