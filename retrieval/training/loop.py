@@ -54,8 +54,8 @@ class Material(NamedTuple):
 
     `views` holds features of the same n pictures, whole and in random parts; `before` (n, 1000) the class logits of
     the whole pictures before training; `captions[i]` the token ids of picture i's captions; `prompts` those of the
-    sentences the class table is made of; `names[k]` those of other ways to say what class k is. `meanings[i]` (captions,
-    width) are vectors of picture i's captions, rows of length 1, by a teacher; without them there are no soft targets.
+    sentences the class table is made of; `names[k]` those of other ways to say what class k is. `meanings[i]`
+    (captions, width) are vectors of picture i's captions by a teacher; without them there are no soft targets.
     """
 
     views: list[ImageFeatures]

@@ -149,6 +149,18 @@ def joint_axes(images: Tensor, texts: Tensor, dim: int = DIM) -> Tensor:
     return torch.linalg.eigh(moments).eigenvectors[:, -dim:].flip(1).float()
 
 
+@torch.no_grad()
+def sentence_vectors(tower: TextTower, ids: Ids) -> Tensor:
+    """What a text tower says of texts without any head: (n, width), the mean of the states, rows of length 1."""
+
+    def pooled(some: Ids) -> Tensor:
+        padded, mask = pad(some)
+        weight = mask[:, :, None].float()
+        return functional.normalize((tower(padded, mask) * weight).sum(dim=1) / weight.sum(dim=1), dim=1)
+
+    return in_chunks(ids, 32, pooled)
+
+
 def in_chunks(ids: Ids, chunk: int, compute: Callable[[Ids], Tensor]) -> Tensor:
     """What `compute` gives for all texts, in their order, computed with texts of like length together."""
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))

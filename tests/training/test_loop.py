@@ -6,6 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from retrieval.training.loop import FULL_STOP, Material, Recipe, batches, class_table, fit, likeness, vary  # noqa: E402
+from retrieval.training.model import sentence_vectors  # noqa: E402
+from retrieval.training.starter import join, picture_vectors  # noqa: E402
 
 SHORT = Recipe(epochs=3, batch=12, names=4, image_rate=1e-4, text_rate=1e-4, shorten=0.0, drop_words=0.0)
 
@@ -127,3 +129,29 @@ def test_left_out_cells_keep_the_mean_of_equal_ones(make_model, material) -> Non
     with torch.no_grad():
         whole = model.image(maps, shallow, table).vectors
         assert torch.allclose(model.image(maps, shallow, table, 0.4).vectors, whole, atol=1e-5)
+
+
+def test_members_join_to_one_model(make_model, material) -> None:
+    members = [make_model().eval(), make_model().eval()]
+    with torch.no_grad():
+        for value in members[1].image_head.parameters():
+            value += 0.05 * torch.randn(value.shape, generator=torch.Generator().manual_seed(4))
+    assert join(members[:1], material) is members[0]
+    joined = join(members, material)
+    with torch.no_grad():
+        images = picture_vectors(joined, material.views[0], material.prompts)
+        texts = joined.text(material.prompts)
+        apart = [picture_vectors(m, material.views[0], material.prompts) @ m.text(material.prompts).T for m in members]
+    assert images.shape == (12, 512)
+    assert torch.allclose(images.norm(dim=1), torch.ones(12), atol=1e-5)
+    assert torch.allclose(images @ texts.T, sum(apart) / 2, atol=1e-3)
+
+
+def test_a_teacher_says_the_same_in_any_company(make_model, material) -> None:
+    tower = make_model().eval().tower
+    texts = [material.prompts[0], [1, *([4] * 20), 2], material.prompts[5]]
+    together = sentence_vectors(tower, texts)
+    assert together.shape == (3, 384)
+    assert torch.allclose(together.norm(dim=1), torch.ones(3), atol=1e-5)
+    for row, text in zip(together, texts, strict=True):
+        assert torch.allclose(row, sentence_vectors(tower, [text])[0], atol=1e-5)
