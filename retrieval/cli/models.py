@@ -1,12 +1,13 @@
-"""``sightseek models``: which models there are, and fetching one on request."""
+"""``sightseek models``: which models there are, fetching one on request, and writing one as a folder of ONNX files."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from retrieval.cli.options import say
+from retrieval.cli.options import named_path, say
 
-app = typer.Typer(help="List models, or fetch one.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List models, fetch one, or export one.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("list")
@@ -30,3 +31,23 @@ def prepare(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fro
     place = fetch(name, say)
     say(f"ready: {place}")
     say(f"use it with: sightseek index --model {name} --reembed")
+
+
+@app.command("export")
+def export(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An OpenCLIP model, as `index --model` takes it.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", parser=named_path, help="The folder to write the model to.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace the model that is in FOLDER.")] = False,
+) -> None:
+    """Write an OpenCLIP model as a folder of ONNX files, which is then used without PyTorch."""
+    from retrieval.embedding.openclip import load_libraries
+
+    load_libraries(name)
+    from retrieval.training.clip_export import export_clip
+
+    made = export_clip(name, out, force=force, report=say)
+    size = (made.image_bytes + made.text_bytes) / 1e6
+    say(f"written: {made.folder} ({size:,.0f} MB)")
+    say(f"use it with: sightseek index --model {made.folder}")

@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,31 @@ class Embedder(Protocol):
         ...
 
 
+class CellEmbedder(Embedder, Protocol):
+    """An embedder that also tells what is where in a picture.
+
+    ``cells`` is (rows, columns) of the equal cells a preprocessed picture is divided into.
+    """
+
+    @property
+    def cells(self) -> tuple[int, int] | None:
+        """(rows, columns); None when the model at hand tells no cells apart."""
+        ...
+
+    def embed_cells(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed ``(n, height, width, 3) uint8`` to ``(n, rows * columns, dim)``, cells by rows from the top left.
+
+        The score of a cell for a text is their product: how near the picture would be if all of it looked like that
+        cell. Raises ModelError when ``cells`` is None.
+        """
+        ...
+
+
+def tells_cells(embedder: Embedder) -> TypeGuard[CellEmbedder]:
+    """Return whether ``embed_cells`` can be used."""
+    return getattr(embedder, "cells", None) is not None
+
+
 class ImageInput(ABC):
     """The part of an embedder between a picture and ``embed_pixels``, equal for all models."""
 
@@ -79,16 +104,19 @@ class ImageInput(ABC):
         Raises:
             ModelError: the batch is not of the tower's shape, or the model cannot be loaded.
         """
-        wanted = (self.spec.preprocessing.height, self.spec.preprocessing.width, 3)
-        if batch.dtype != np.uint8 or batch.shape[1:] != wanted:
-            raise ModelError(
-                f"pixels of shape {batch.shape} and type {batch.dtype} were given; wanted (n, {wanted}) uint8"
-            )
+        self._check_pixels(batch)
         out = np.empty((len(batch), self.dim), dtype=np.float32)
         for start in range(0, len(batch), self.batch_size):
             stop = start + self.batch_size
             out[start:stop] = normalise(self._run_images(np.ascontiguousarray(batch[start:stop])))
         return out
+
+    def _check_pixels(self, batch: NDArray[np.uint8]) -> None:
+        wanted = (self.spec.preprocessing.height, self.spec.preprocessing.width, 3)
+        if batch.dtype != np.uint8 or batch.shape[1:] != wanted:
+            raise ModelError(
+                f"pixels of shape {batch.shape} and type {batch.dtype} were given; wanted (n, {wanted}) uint8"
+            )
 
     @abstractmethod
     def _run_images(self, batch: NDArray[np.uint8]) -> FloatMatrix:

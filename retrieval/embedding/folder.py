@@ -13,6 +13,7 @@ FORMAT = 1
 _RESIZE = ("squash", "crop", "pad")
 _INTERPOLATION = ("bilinear", "bicubic", "lanczos", "nearest")
 _PADDING = ("longest", "max")
+_MOST_CELLS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,10 @@ class TextHandling:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A model folder as its ``model.json`` describes it; ``files`` maps file names to SHA-256 (hex)."""
+    """A model folder as its ``model.json`` describes it; ``files`` maps file names to SHA-256 (hex).
+
+    ``cells`` is (rows, columns) of the cells the image tower tells apart, None for a tower that tells none.
+    """
 
     path: Path
     name: str
@@ -42,6 +46,7 @@ class ModelFolder:
     description: str
     knows: str
     files: dict[str, str]
+    cells: tuple[int, int] | None = None
 
     def spec(self, name: str) -> ModelSpec:
         """Return the identity of the model under ``name``.
@@ -141,6 +146,7 @@ def _build(folder: Path, reader: "_Reader") -> ModelFolder:
         description=reader.value("description", str),
         knows=reader.value("knows", str),
         files=files,
+        cells=image.pair("cells"),
     )
 
 
@@ -172,6 +178,15 @@ class _Reader:
         if found < 1:
             raise self.wrong(f"{self._where}{key} is {found}, not 1 or more")
         return found
+
+    def pair(self, key: str) -> tuple[int, int] | None:
+        """Two sizes, or None when the key is not there."""
+        if key not in self._data:
+            return None
+        found = self.value(key, list)
+        if len(found) != 2 or not all(type(size) is int and 1 <= size <= _MOST_CELLS for size in found):
+            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not two sizes of 1 to {_MOST_CELLS}")
+        return found[0], found[1]
 
     def choice(self, key: str, choices: tuple[str, ...]) -> Any:  # noqa: ANN401 - a Literal of the choices
         found = self.value(key, str)

@@ -103,14 +103,45 @@ class OnnxEmbedder(ImageInput):
         given = {"input_ids": ids, "attention_mask": mask}
         return self._run(session, {name: value for name, value in given.items() if name in wanted})
 
+    @property
+    def cells(self) -> tuple[int, int] | None:
+        """(rows, columns) of the cells ``embed_cells`` tells apart; None when the model tells none."""
+        return self.folder.cells
+
+    def embed_cells(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed ``(n, height, width, 3) uint8`` to ``(n, rows * columns, dim)``, cells by rows from the top left.
+
+        Raises:
+            ModelError: the model tells no cells apart, the batch is not of the tower's shape, or it cannot be run.
+        """
+        if self.cells is None:
+            raise ModelError(f"model {self.spec.name} does not tell what is where in a picture; use another one")
+        self._check_pixels(batch)
+        wanted = (self.cells[0] * self.cells[1], self.dim)
+        out = np.empty((len(batch), *wanted), dtype=np.float32)
+        for start in range(0, len(batch), self.batch_size):
+            part = np.ascontiguousarray(batch[start : start + self.batch_size])
+            count = np.array([len(part)], dtype=np.int64)
+            found = self._fetch(self._image_tower(), "cells", {"pixels": part, "cells_of": count})
+            if found.shape != (len(part), *wanted):
+                raise ModelError(f"model {self.spec.name} gives cells of shape {found.shape[1:]}, not {wanted}")
+            out[start : start + len(part)] = found
+        return out
+
     def _run_images(self, batch: NDArray[np.uint8]) -> FloatMatrix:
         return self._run(self._image_tower(), {"pixels": batch})
 
-    def _run(self, session: "InferenceSession", inputs: dict[str, NDArray[np.generic]]) -> FloatMatrix:
+    def _fetch(
+        self, session: "InferenceSession", output: str, inputs: dict[str, NDArray[np.generic]]
+    ) -> NDArray[np.float32]:
         try:
-            found = session.run(["vectors"], inputs)[0]
+            found: NDArray[np.float32] = session.run([output], inputs)[0]
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
             raise ModelError(f"model {self.spec.name} cannot be run ({_one_line(error)}); install it again") from None
+        return found
+
+    def _run(self, session: "InferenceSession", inputs: dict[str, NDArray[np.generic]]) -> FloatMatrix:
+        found = self._fetch(session, "vectors", inputs)
         if found.shape != (len(next(iter(inputs.values()))), self.dim):
             raise ModelError(f"model {self.spec.name} gives vectors of shape {found.shape}, not of {self.dim} numbers")
         rows: FloatMatrix = found

@@ -121,7 +121,7 @@ class OpenClipEmbedder(ImageInput):
     def _tower(self, which: Tower) -> Any:  # noqa: ANN401 - torch comes late
         with self._lock:
             if which not in self._towers:
-                self._towers[which] = _load_tower(self._found, which, self._precision, self._device, self.spec)
+                self._towers[which] = load_tower(self._found, which, self._precision, self._device, self.spec)
             return self._towers[which]
 
     def _words(self) -> Callable[..., Any]:
@@ -266,7 +266,7 @@ def load_tokenizer(found: Published, name: str, alone: bool = True) -> Callable[
     return made
 
 
-def _load_tower(found: Published, which: Tower, precision: str, device: str, spec: ModelSpec) -> Any:  # noqa: ANN401
+def load_tower(found: Published, which: Tower, precision: str, device: str, spec: ModelSpec) -> Any:  # noqa: ANN401
     """Build one tower and fill it with its part of the checkpoint."""
     import open_clip
     import torch

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,16 @@ from onnx import TensorProto
 from torch import Tensor
 
 from retrieval.training.graph import FloatArray, Graph
-from retrieval.training.image_tower import SIDE, Weights, write_block, write_top, write_trunk
+from retrieval.training.image_tower import (
+    FEATURES,
+    SHALLOW_DIM,
+    SIDE,
+    Weights,
+    write_block,
+    write_mean,
+    write_top,
+    write_trunk,
+)
 from retrieval.training.model import DIM, NORM_EPSILON, Ensemble, Starter
 from retrieval.training.text_tower import (
     MAX_TOKENS,
@@ -24,6 +34,8 @@ from retrieval.training.text_tower import (
 )
 
 VECTOR_EPSILON = 1e-12
+CELLS_OF = "cells_of"
+"""The image tower's second input: of how many of the first pictures `cells` are wanted; 0 unless given."""
 
 
 class Card(NamedTuple):
@@ -52,11 +64,13 @@ def image_model(
 ) -> onnx.ModelProto:
     """The image tower: uint8 pixels (n, 260, 260, 3) to `vectors` (n, 512), rows of length 1.
 
-    `table` is the model's class table, from the text vectors of the classes.
+    `table` is the model's class table, from the text vectors of the classes. A second output, `cells`, is described
+    at :func:`write_cells`; without the input `cells_of` it is empty and costs nothing.
     """
     heads = state_arrays(model)
     graph = Graph("image", compact=compact)
     trunk = write_trunk(graph, pretrained, graph.input("pixels", TensorProto.UINT8, ["n", SIDE, SIDE, 3]))
+    asked = graph.constant(graph.input(CELLS_OF, TensorProto.INT64, [1]), np.array([0]))
     classes = {f"classes.{kind}": pretrained[f"classes.{kind}"] for kind in ("weight", "bias")}
     found = []
     for at, (prefix, member) in enumerate(members(model).items()):
@@ -64,14 +78,46 @@ def image_model(
         maps = trunk.maps
         for index in member.tail.indices:
             maps = write_block(graph, weights, index, maps, member.tail.grid, prefix)
-        features = write_top(graph, weights, maps, prefix)
+        top = write_top(graph, weights, maps, prefix)
+        features, shallow = write_cells(graph, top, trunk.shallow, asked, member.tail.cells)
         chances = graph.node("Softmax", write_linear(graph, weights, "classes", features), axis=-1)
         own = table[:, at * DIM : (at + 1) * DIM].numpy()
         guess = graph.node("MatMul", chances, graph.weight(f"{prefix}table", own, 0))
         blend = graph.constant(f"{prefix}blend", np.array(member.blend, np.float32))
-        vectors = write_head(graph, heads, f"{prefix}image_head", [features, trunk.shallow])
+        vectors = write_head(graph, heads, f"{prefix}image_head", [features, shallow])
         found.append(graph.node("Add", vectors, graph.node("Mul", guess, blend)))
-    return graph.model(write_joined(graph, heads, found), ["n", DIM])
+    grid = next(iter(members(model).values())).tail.grid
+    write_divided(graph, write_joined(graph, heads, found, "rows"), "pixels", grid * grid)
+    return graph.outputs({"vectors": ["n", DIM], "cells": ["m", grid * grid, DIM]})
+
+
+def write_cells(graph: Graph, top: str, shallow: str, asked: str, cells: int) -> tuple[str, str]:
+    """Append what the head reads: features (n + m * cells, 1280) and shallow ones (n + m * cells, 560).
+
+    The first n rows are of the pictures. The others, of the first m pictures where m is the input `cells_of` (0 unless
+    given), are of the cells of a picture: its features as if the whole picture looked like that cell, which is class
+    activation mapping (Zhou et al., CVPR 2016) for a head that is not linear. All rows pass the same nodes, so that no
+    weight is kept twice, and all are scaled to length 1: on mosaics of four pictures the best cell of a name lies in
+    the right one a little more often than without.
+    """
+    zero, first = graph.constant("first_row", np.array([0])), graph.constant("row_axis", np.array([0]))
+    picked = graph.node("Transpose", graph.node("Slice", top, zero, asked, first), perm=[0, 2, 3, 1])
+    features = graph.node("Reshape", picked, graph.constant("feature_rows", np.array([-1, FEATURES])))
+    own = graph.node("Slice", shallow, zero, asked, first)
+    alike = graph.node("Unsqueeze", own, graph.constant("cell_axis", np.array([1])))
+    spread = graph.node("Expand", alike, graph.constant("cell_times", np.array([1, cells, 1])))
+    low = graph.node("Reshape", spread, graph.constant("shallow_rows", np.array([-1, SHALLOW_DIM])))
+    both = graph.node("Concat", write_mean(graph, top), features, axis=0)
+    return both, graph.node("Concat", shallow, low, axis=0)
+
+
+def write_divided(graph: Graph, rows: str, pixels: str, cells: int) -> None:
+    """Append the outputs: `vectors` are the first n rows, `cells` (m, cells, 512) the others."""
+    zero, first = graph.constant("first_row", np.array([0])), graph.constant("row_axis", np.array([0]))
+    count = graph.node("Shape", pixels, start=0, end=1)
+    graph.node("Slice", rows, zero, count, first, name="vectors")
+    others = graph.node("Slice", rows, count, graph.constant("last_row", np.array([2**62])), first)
+    graph.node("Reshape", others, graph.constant("cell_shape", np.array([-1, cells, DIM])), name="cells")
 
 
 def text_model(model: Starter | Ensemble, *, compact: bool = True) -> onnx.ModelProto:
@@ -92,16 +138,16 @@ def text_model(model: Starter | Ensemble, *, compact: bool = True) -> onnx.Model
         states = write_upper(graph, weights, lower, bias, f"{prefix}tower.")
         total = graph.node("ReduceSum", graph.node("Mul", states, weight), middle, keepdims=0)
         found.append(write_head(graph, weights, f"{prefix}text_head", [graph.node("Div", total, count)]))
-    return graph.model(write_joined(graph, weights, found), ["n", DIM])
+    return graph.model(write_joined(graph, weights, found, "vectors"), ["n", DIM])
 
 
-def write_joined(graph: Graph, weights: Mapping[str, FloatArray], parts: list[str]) -> str:
-    """Append what makes `vectors` of the members' vectors; those need not be of length 1."""
+def write_joined(graph: Graph, weights: Mapping[str, FloatArray], parts: list[str], name: str) -> str:
+    """Append what makes the tower's vectors of the members' vectors; those need not be of length 1."""
     if len(parts) == 1:
-        return write_unit(graph, parts[0], "vectors")
+        return write_unit(graph, parts[0], name)
     units = [write_unit(graph, part, f"{part}.unit") for part in parts]
     mix = graph.weight("mix", weights["mix"], 1)
-    return write_unit(graph, graph.node("MatMul", graph.node("Concat", *units, axis=1), mix), "vectors")
+    return write_unit(graph, graph.node("MatMul", graph.node("Concat", *units, axis=1), mix), name)
 
 
 def write_head(graph: Graph, weights: Mapping[str, FloatArray], name: str, groups: list[str]) -> str:
@@ -135,12 +181,14 @@ def write_folder(
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    described = json.dumps(describe(card, files), indent=2, ensure_ascii=False)
+    cells = next((o.type.tensor_type.shape.dim[1].dim_value for o in image.graph.output if o.name == "cells"), 0)
+    described = json.dumps(describe(card, files, cells), indent=2, ensure_ascii=False)
     (folder / "model.json").write_text(described + "\n", encoding="utf-8")
 
 
-def describe(card: Card, files: dict[str, str]) -> dict[str, object]:
-    """The content of `model.json`."""
+def describe(card: Card, files: dict[str, str], cells: int) -> dict[str, object]:
+    """The content of `model.json`; `cells` is how many cells the image tower tells apart in a square (0: none)."""
+    grid = {"cells": [math.isqrt(cells)] * 2} if cells else {}
     return {
         "format": 1,
         "name": card.name,
@@ -152,6 +200,7 @@ def describe(card: Card, files: dict[str, str]) -> dict[str, object]:
             "width": SIDE,
             "resize": "squash",
             "interpolation": "bicubic",
+            **grid,
         },
         "text": {
             "file": "text.onnx",

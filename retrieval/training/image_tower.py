@@ -18,7 +18,7 @@ from retrieval.training.graph import FloatArray, Graph
 SIDE = 260
 MEAN = 127.0
 STD = 128.0
-CUT = 15
+CUT = 17
 """Index of the last block that is never trained; its output is (208, 9, 9) per picture."""
 SHALLOW = (2, 6, 10, 14)
 """Blocks whose outputs, pooled over the picture (mean and maximum), keep colour and texture."""
@@ -139,9 +139,13 @@ def write_trunk(graph: Graph, weights: Weights, pixels: str, side: int = SIDE) -
 
 
 def write_top(graph: Graph, weights: Weights, maps: str, prefix: str = "") -> str:
-    """Append the last 1x1 convolution and the mean over the picture: (n, 1280)."""
-    top = _relu6(graph, _conv(graph, weights, f"{prefix}top", maps))
-    return graph.node("Flatten", graph.node("GlobalAveragePool", top), axis=1)
+    """Append the last 1x1 convolution: (n, 1280, 9, 9)."""
+    return _relu6(graph, _conv(graph, weights, f"{prefix}top", maps))
+
+
+def write_mean(graph: Graph, maps: str) -> str:
+    """Append the mean over the picture: (n, channels)."""
+    return graph.node("Flatten", graph.node("GlobalAveragePool", maps), axis=1)
 
 
 def trunk_model(weights: Weights, side: int = SIDE) -> bytes:

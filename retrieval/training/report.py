@@ -19,8 +19,10 @@ class Towers:
 
     def __init__(self, folder: Path) -> None:
         """Load `image.onnx`, `text.onnx` and the tokenizer of `folder`."""
-        self._image = ort.InferenceSession(folder / "image.onnx", providers=["CPUExecutionProvider"])
-        self._text = ort.InferenceSession(folder / "text.onnx", providers=["CPUExecutionProvider"])
+        quiet = ort.SessionOptions()
+        quiet.log_severity_level = 3  # it warns of the input that asks for cells
+        self._image = ort.InferenceSession(folder / "image.onnx", quiet, providers=["CPUExecutionProvider"])
+        self._text = ort.InferenceSession(folder / "text.onnx", quiet, providers=["CPUExecutionProvider"])
         self._tokenizer = load_tokenizer(folder / "tokenizer.json")
 
     def images(self, paths: Sequence[Path], batch: int = 16) -> FloatArray:

@@ -29,6 +29,11 @@ def test_reads_what_the_folder_says(folder: Path):
     assert (found.dim, found.preprocessing.height, found.preprocessing.resize) == (64, 32, "squash")
     assert (found.text.context_length, found.text.padding, found.text.lowercase) == (32, "longest", True)
     assert found.spec("x").knows.startswith("Knows colours")
+    assert found.cells is None
+    rewrite_settings(folder, image={"cells": [9, 7]})
+    told = read_model_folder(folder)
+    assert told.cells == (9, 7)
+    assert told.spec("x").fingerprint() == found.spec("x").fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -47,6 +52,11 @@ def test_reads_what_the_folder_says(folder: Path):
         ({"image": {"interpolation": "area"}}, "image.interpolation"),
         ({"image": {"height": -1}}, "image.height is -1"),
         ({"image": {"file": "../image.onnx"}}, "image.file"),
+        ({"image": {"cells": 9}}, "a list"),
+        ({"image": {"cells": [9]}}, "two sizes"),
+        ({"image": {"cells": [9, 0]}}, "two sizes"),
+        ({"image": {"cells": [True, 9]}}, "two sizes"),
+        ({"image": {"cells": [9, 10**9]}}, "two sizes"),
         ({"text": {"file": "/etc/passwd"}}, "text.file"),
         ({"text": {"padding": "left"}}, "longest, max"),
         ({"text": {"lowercase": "yes"}}, "true or false"),

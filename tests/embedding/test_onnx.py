@@ -109,6 +109,17 @@ def test_a_graph_that_is_not_as_stated_is_refused(folder: Path, changes: dict, w
         embedder.embed_pixels(np.zeros((1, how.height, how.width, 3), dtype=np.uint8))
 
 
+def test_cells_that_a_graph_does_not_have_are_refused(folder: Path):
+    rewrite_settings(folder, image={"cells": [9, 9]})
+    embedder = OnnxEmbedder(folder, "x", "cpu")
+    assert embedder.embed_pixels(pictures(1)).shape == (1, 64)
+    with pytest.raises(ModelError, match="cannot be run") as caught:
+        embedder.embed_cells(pictures(1))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="wanted"):
+        embedder.embed_cells(np.zeros((1, 16, 32, 3), np.uint8))
+
+
 def test_pixels_of_another_shape_are_refused(tiny: OnnxEmbedder):
     for wrong in (np.zeros((1, 16, 32, 3), np.uint8), np.zeros((32, 32, 3), np.uint8), np.zeros((1, 32, 32, 3))):
         with pytest.raises(ModelError, match="wanted"):
