@@ -15,17 +15,20 @@ _LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def progress_display() -> "Iterator[Callable[[Progress], None]]":
-    """Yield the callback that shows progress on stderr; nothing is left on the screen afterwards."""
+def progress_display(noun: str = "files") -> "Iterator[Callable[[Progress], None]]":
+    """Yield the callback that shows progress on stderr; nothing is left on the screen afterwards.
+
+    ``noun`` names what is counted.
+    """
     if sys.stderr.isatty():
-        with _bar() as update:
+        with _bar(noun) as update:
             yield update
     else:
-        yield _lines()
+        yield _lines(noun)
 
 
 @contextmanager
-def _bar() -> "Iterator[Callable[[Progress], None]]":
+def _bar(noun: str) -> "Iterator[Callable[[Progress], None]]":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -39,14 +42,14 @@ def _bar() -> "Iterator[Callable[[Progress], None]]":
                 task,
                 total=progress.total,
                 completed=progress.done,
-                rate=f"{progress.rate:.1f} files/s",
+                rate=f"{progress.rate:.1f} {noun}/s",
                 left=f"{time_left(progress.left_s)} left" if progress.left_s is not None else "",
             )
 
         yield update
 
 
-def _lines() -> "Callable[[Progress], None]":
+def _lines(noun: str) -> "Callable[[Progress], None]":
     last = time.monotonic()
 
     def update(progress: "Progress") -> None:
@@ -55,7 +58,7 @@ def _lines() -> "Callable[[Progress], None]":
         if now - last >= _LINE_EVERY_S:
             last = now
             left = f", {time_left(progress.left_s)} left" if progress.left_s is not None else ""
-            say(f"{progress.done:,} of {progress.total:,} files, {progress.rate:.1f} files/s{left}")
+            say(f"{progress.done:,} of {progress.total:,} {noun}, {progress.rate:.1f} {noun}/s{left}")
 
     return update
 

@@ -67,17 +67,7 @@ def spec_of(name: ClipName, found: Published) -> ModelSpec:
     Raises:
         ModelError: the weights cannot be read.
     """
-    size = found.config["vision_cfg"].get("image_size", 224)
-    height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-    pre = found.preprocess
-    preprocessing = Preprocessing(
-        height,
-        width,
-        _RESIZE[pre["resize_mode"]],
-        "bilinear" if pre["interpolation"] == "bilinear" else "bicubic",
-        mean=_three(pre["mean"]),
-        std=_three(pre["std"]),
-    )
+    preprocessing = preprocessing_of(found)
     try:
         weights = file_digest(found.weights)
     except OSError as error:
@@ -87,6 +77,21 @@ def spec_of(name: ClipName, found: Published) -> ModelSpec:
     text = found.config["text_cfg"]
     handling = json.dumps({key: text[key] for key in _TOKENIZER if key in text}, sort_keys=True)
     return ModelSpec(name.text, int(found.config["embed_dim"]), digest, preprocessing, text=handling)
+
+
+def preprocessing_of(found: Published) -> Preprocessing:
+    """Return how the model wants its pictures."""
+    size = found.config["vision_cfg"].get("image_size", 224)
+    height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    pre = found.preprocess
+    return Preprocessing(
+        height,
+        width,
+        _RESIZE[pre["resize_mode"]],
+        "bilinear" if pre["interpolation"] == "bilinear" else "bicubic",
+        mean=_three(pre["mean"]),
+        std=_three(pre["std"]),
+    )
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

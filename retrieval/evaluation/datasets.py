@@ -1,15 +1,17 @@
-"""Captioned pictures for evaluation: a folder, and lines of ``image TAB split TAB caption``."""
+"""Captioned pictures for evaluation: a folder, and captions in any of the forms that are in use."""
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import DatasetError
+from retrieval.evaluation.forms import MAX_LINE, Line, checked, csv_lines, folder_lines, karpathy_lines
 
-_MAX_LINE = 100_000
+Form = Literal["lines", "json", "csv", "folder"]
+"""How captions are written: ``image TAB split TAB caption``, Karpathy's JSON, CSV, or a folder of text files."""
 
 
 class Captions(NamedTuple):
@@ -28,13 +30,6 @@ class Captions(NamedTuple):
     repeated: int
 
 
-class _Line(NamedTuple):
-    number: int
-    image: str
-    split: str
-    caption: str
-
-
 def read_captions(path: Path, split: str = "test") -> Captions:
     """Read one split of a captions file (UTF-8, a line a caption, empty lines skipped).
 
@@ -42,16 +37,64 @@ def read_captions(path: Path, split: str = "test") -> Captions:
         DatasetError: the file cannot be read, a line is not of that form, a picture stands in two splits, or the split
             is empty; the message names the line.
     """
+    return gathered(path, _tab_lines(path), split)
+
+
+def read_any(path: Path, images_dir: Path, split: str, *, most: int | None = None) -> Captions:
+    """Read one split of captions in whichever form they are; see ``form_of``.
+
+    Of Karpathy's JSON the first ``most`` captions of each picture are read. CSV and text files that name no split
+    belong to ``split``.
+
+    Raises:
+        DatasetError: they cannot be read, or the split is empty.
+    """
+    return gathered(path, lines_of(path, images_dir, split, most=most), split)
+
+
+def lines_of(path: Path, images_dir: Path, split: str, *, most: int | None = None) -> Iterator[Line]:
+    """Yield the captions of all splits in whichever form they are; those that name no split are of ``split``."""
+    match form_of(path):
+        case "json":
+            return karpathy_lines(path, images_dir, most)
+        case "csv":
+            return csv_lines(path, split)
+        case "folder":
+            return folder_lines(path, images_dir, split)
+        case _:
+            return _tab_lines(path)
+
+
+def form_of(path: Path) -> Form:
+    """Tell the form of captions: a folder, or by the first line of the file (a brace, a tab, a comma)."""
+    if path.is_dir():
+        return "folder"
+    try:
+        with path.open("rb") as file:
+            first = file.readline(MAX_LINE).lstrip(b"\xef\xbb\xbf \r\n")
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of captions") from None
+    if first.startswith(b"{"):
+        return "json"
+    return "csv" if b"," in first and b"\t" not in first else "lines"
+
+
+def gathered(path: Path, lines: Iterable[Line], split: str) -> Captions:
+    """Gather the lines of one split.
+
+    Raises:
+        DatasetError: a picture stands in two splits, or the split is empty.
+    """
     places: dict[str, int] = {}
     homes: dict[str, str] = {}
     captions: list[str] = []
     picture: list[int] = []
     ignored = 0
-    for line in _lines(path):
+    for line in lines:
         home = homes.setdefault(line.image, line.split)
         if home != line.split:
             raise DatasetError(
-                f"{path}, line {line.number}: {line.image!r} is in {home!r} above and in {line.split!r} here; "
+                f"{path}, {line.where}: {line.image!r} is in {home!r} above and in {line.split!r} here; "
                 "a picture may be in one split only"
             )
         if line.split == split:
@@ -91,11 +134,11 @@ def picture_paths(folder: Path, captions: Captions) -> list[Path]:
     return paths
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _tab_lines(path: Path) -> Iterator[Line]:
     try:
         with path.open("rb") as file:
             for number in range(1, 2**63):
-                raw = file.readline(_MAX_LINE)
+                raw = file.readline(MAX_LINE)
                 if not raw:
                     return
                 if raw.strip():
@@ -104,22 +147,16 @@ def _lines(path: Path) -> Iterator[_Line]:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of captions") from None
 
 
-def _line(path: Path, number: int, raw: bytes) -> _Line:
+def _line(path: Path, number: int, raw: bytes) -> Line:
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise DatasetError(f"{path}, line {number}: not UTF-8; save the file as UTF-8") from None
-    if len(raw) >= _MAX_LINE:
-        raise DatasetError(f"{path}, line {number}: longer than {_MAX_LINE:,} bytes; is this a captions file?")
+    if len(raw) >= MAX_LINE:
+        raise DatasetError(f"{path}, line {number}: longer than {MAX_LINE:,} bytes; is this a captions file?")
     fields = [field.strip() for field in text.split("\t")]
     if len(fields) != 3:
         raise DatasetError(
             f"{path}, line {number}: expected image, split and caption with tabs between, found {len(fields)} fields"
         )
-    if not all(fields):
-        empty = ("image", "split", "caption")[fields.index("")]
-        raise DatasetError(f"{path}, line {number}: the {empty} is empty; fill it in or take the line out")
-    name = PurePosixPath(fields[0])
-    if name.is_absolute() or ".." in name.parts:
-        raise DatasetError(f"{path}, line {number}: {fields[0]!r} leaves the folder; name pictures relative to it")
-    return _Line(number, *fields)
+    return checked(path, Line(f"line {number}", *fields))

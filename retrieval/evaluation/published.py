@@ -92,9 +92,7 @@ _ROWS = (
     Published("flickr8k", "UVSE (VGG19), trained", (14.9, 38.3, 51.6), (22.3, 48.7, 59.8), _MATCHING),
     Published("flickr8k", "FV (GMM+HGLMM, CCA), trained", (21.2, 50.0, 64.8), (31.0, 59.3, 73.7), _MATCHING),
     Published("flickr8k", "NAA (ResNet), trained", (27.7, 59.6, 71.8), (37.2, 68.1, 79.1), _MATCHING),
-    Published(
-        "flickr8k", "SCAN ensemble, trained, cross-attention", (38.3, 67.8, 78.9), (52.2, 81.0, 89.2), _MATCHING
-    ),
+    Published("flickr8k", "SCAN ensemble, trained, cross-attention", (38.3, 67.8, 78.9), (52.2, 81.0, 89.2), _MATCHING),
     Published("flickr8k", "ViT-B-32 openai", (_NAN, 80.5, _NAN), (_NAN, 91.4, _NAN), _BENCHMARK),
     Published("flickr8k", "ViT-B-32 laion2b_s34b", (_NAN, 86.3, _NAN), (_NAN, 94.1, _NAN), _BENCHMARK),
     Published("flickr8k", "ViT-L-14 laion2b", (_NAN, 91.5, _NAN), (_NAN, 96.7, _NAN), _BENCHMARK),

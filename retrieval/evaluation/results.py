@@ -1,9 +1,17 @@
 """What came of single queries: the record that reports, dumps and comparisons are made from."""
 
-from typing import Literal, NamedTuple
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from retrieval.errors import DatasetError
 
 SHOWN = 10
 """So many found rows are kept of each query."""
+
+MAX_DUMP_LINE = 1 << 20
+MAX_DUMP_ROWS = 2_000_000
 
 AskedDirection = Literal["text_to_image", "image_to_text", "library"]
 
@@ -14,7 +22,8 @@ class Asked(NamedTuple):
     ``query`` is the words, or the path of the picture when ``is_picture``. ``relevant`` names the right rows: paths
     (``text_to_image``), captions (``image_to_text``), paths or ``path#t=a-b`` with seconds (``library``). ``found`` is
     the first ten rows, best first, each with its score. ``rank`` is that of the best right row, from 1, ties against
-    the model; one more than the gallery holds when it is never found.
+    the model; one more than the gallery holds when it is never found. ``ranks`` are those of all right rows that are
+    found, ascending; ``None`` where only the best one is known.
     """
 
     direction: AskedDirection
@@ -23,3 +32,96 @@ class Asked(NamedTuple):
     relevant: tuple[str, ...]
     found: tuple[tuple[str, float], ...]
     rank: int
+    ranks: tuple[int, ...] | None = None
+
+
+class Table(NamedTuple):
+    """One table of a report: a heading, the names of its columns, and rows of as many cells, ready to be shown."""
+
+    heading: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Summary(NamedTuple):
+    """What stands above the single queries in a report.
+
+    ``counts`` says what was measured, in the order to show it: ``("queries", 5000)``. Relative paths in ``Asked``,
+    those of ``query`` when ``is_picture`` and of ``relevant`` and ``found``, are under ``folder``.
+    """
+
+    title: str
+    model: str
+    counts: tuple[tuple[str, int], ...]
+    tables: tuple[Table, ...]
+    folder: Path
+
+
+def write_dump(path: Path, asked: Iterable[Asked]) -> None:
+    """Write one JSON object a query and line (ASCII), through a temporary file beside ``path``.
+
+    Raises:
+        DatasetError: the file cannot be written.
+    """
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        with beside.open("w", encoding="ascii") as file:
+            for one in asked:
+                file.write(json.dumps(_fields(one), ensure_ascii=True) + "\n")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise DatasetError(f"{path} cannot be written ({error.strerror}); name another file for --dump") from None
+
+
+def read_dump(path: Path) -> list[Asked]:
+    """Read what ``write_dump`` wrote.
+
+    Raises:
+        DatasetError: the file cannot be read, or a line is of another form; the message names the line.
+    """
+    found = []
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while raw := file.readline(MAX_DUMP_LINE):
+                number += 1
+                if raw.strip():
+                    found.append(_asked(path, number, raw))
+                if len(found) > MAX_DUMP_ROWS:
+                    raise DatasetError(f"{path} holds more than {MAX_DUMP_ROWS:,} queries; is this a dump?")
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file that --dump wrote") from None
+    if not found:
+        raise DatasetError(f"{path} holds no query; give a file that --dump wrote")
+    return found
+
+
+def _fields(one: Asked) -> dict[str, Any]:
+    scores = [[name, round(score, 6)] for name, score in one.found]
+    return {**one._asdict(), "relevant": list(one.relevant), "found": scores}
+
+
+def _asked(path: Path, number: int, raw: bytes) -> Asked:
+    try:
+        data = json.loads(raw)
+        if data["direction"] not in get_args(AskedDirection):
+            raise ValueError("direction")
+        ranks = data.get("ranks")
+        return Asked(
+            data["direction"],
+            _text(data["query"]),
+            bool(data["is_picture"]),
+            tuple(map(_text, data["relevant"])),
+            tuple((_text(name), float(score)) for name, score in data["found"]),
+            int(data["rank"]),
+            None if ranks is None else tuple(sorted(map(int, ranks))),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DatasetError(f"{path}, line {number}: no record of a query; give a file that --dump wrote") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

@@ -8,72 +8,42 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.config import Sampling
 from retrieval.embedding import Embedder
 from retrieval.embedding.stream import Embedded, Failed, Job, embed_stream
 from retrieval.errors import DatasetError
-from retrieval.evaluation.datasets import Captions, picture_paths, read_captions
-from retrieval.evaluation.measures import Interval, Pairs, Ranks, best_ranks, figures, intervals, never
+from retrieval.evaluation.datasets import Captions
+from retrieval.evaluation.measures import DEPTHS, MEDIAN, Pairs
+from retrieval.evaluation.notation import Measure, summary, values
+from retrieval.evaluation.protocols import LINES, Dataset, open_dataset
+from retrieval.evaluation.report import Direction, Report
+from retrieval.evaluation.results import Asked
+from retrieval.evaluation.sides import Side, Vectors, asked_of, pictures_to_words, words_to_pictures
+from retrieval.evaluation.significance import bootstrap
 from retrieval.types import FloatMatrix
 
 _TEXTS_AT_ONCE = 64
-_DECIMALS = 3
+STANDARD = (*(Measure("R", k) for k in DEPTHS), Measure(MEDIAN))
+"""What is measured in any case."""
+
+Told = Callable[[int, int], None]
+"""Told how many pictures of how many are done."""
 
 
-class Direction(NamedTuple):
-    """One direction: how many queries chose from how many rows, the figures (per cent), and their 95 % intervals."""
+class Options(NamedTuple):
+    """How to measure: further ``measures``, whether equal captions are one query, and which frames of videos count."""
 
-    queries: int
-    gallery: int
-    figures: dict[str, float]
-    interval_95: dict[str, Interval]
+    measures: tuple[Measure, ...] = ()
+    unique_captions: bool = False
+    sampling: Sampling = Sampling()
 
 
-class Report(NamedTuple):
-    """What an evaluation found.
+class Outcome(NamedTuple):
+    """A report, what came of each query (words first, then pictures), and the vectors it was made from."""
 
-    ``images`` and ``captions`` count what was asked for, ``failed`` pictures included: those are in no gallery, and
-    what was to be found there counts as never found. ``captions`` counts different texts when ``unique_captions``.
-    ``ignored`` counts lines of other splits, ``repeated`` lines that say the same of the same picture again. ``model``
-    is the fingerprint of the model, ``data`` the SHA-256 (hex) of the captions file.
-    """
-
-    split: str
-    images: int
-    captions: int
-    text_to_image: Direction
-    image_to_text: Direction
-    failed: tuple[tuple[Path, str], ...]
-    unique_captions: bool
-    ignored: int
-    repeated: int
-    model: dict[str, Any]
-    data: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values: the counts and figures first, then intervals, failures and the model."""
-        directions = {"text_to_image": self.text_to_image, "image_to_text": self.image_to_text}
-        return {
-            "images": self.images,
-            "captions": self.captions,
-            **{
-                name: {measure: round(found, _DECIMALS) for measure, found in direction.figures.items()}
-                for name, direction in directions.items()
-            },
-            "interval_95": {
-                name: {
-                    measure: [round(low, _DECIMALS), round(high, _DECIMALS)]
-                    for measure, (low, high) in direction.interval_95.items()
-                }
-                for name, direction in directions.items()
-            },
-            "split": self.split,
-            "unique_captions": self.unique_captions,
-            "ignored": self.ignored,
-            "repeated": self.repeated,
-            "failed": [{"path": str(path), "reason": reason} for path, reason in self.failed],
-            "model": self.model,
-            "data": self.data,
-        }
+    report: Report
+    asked: tuple[Asked, ...]
+    vectors: Vectors
 
 
 def evaluate(
@@ -83,7 +53,7 @@ def evaluate(
     split: str = "test",
     *,
     unique_captions: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Told | None = None,
 ) -> Report:
     """Embed the pictures and captions of one split and measure recall@1, 5, 10 and median rank in both directions.
 
@@ -96,27 +66,62 @@ def evaluate(
         DatasetError: the captions or the folder cannot be used, or not one picture can be read.
         ModelError: the model cannot be run.
     """
-    captions = read_captions(captions_tsv, split)
-    paths = picture_paths(images_dir, captions)
-    vectors, failed = _embed_pictures(paths, embedder, progress)
-    texts, pairs = _texts(captions, unique_captions)
-    words = embed_captions(texts, embedder)
-    readable = np.array([place not in failed for place in range(len(paths))])
-    to_image, to_text = _both_ways(words, vectors, readable, pairs)
-    owners = np.arange(len(texts)) if unique_captions else captions.picture
-    return Report(
-        split=split,
-        images=len(paths),
-        captions=len(texts),
-        text_to_image=_direction(to_image, owners, int(readable.sum())),
-        image_to_text=_direction(to_text, np.arange(len(paths)), len(texts)),
-        failed=tuple((paths[place], reason) for place, reason in sorted(failed.items())),
-        unique_captions=unique_captions,
+    dataset = open_dataset(LINES, images_dir, captions_tsv, split)
+    return measure_dataset(dataset, embedder, Options(unique_captions=unique_captions), progress).report
+
+
+def measure_dataset(
+    dataset: Dataset,
+    embedder: Embedder,
+    options: Options = Options(),  # noqa: B008 - a frozen value
+    progress: Told | None = None,
+) -> Outcome:
+    """Embed a dataset and measure it both ways; see ``evaluate``.
+
+    Folds are measured each with their own gallery; a figure is the mean of the folds' figures.
+
+    Raises:
+        DatasetError: not one picture can be read.
+        ModelError: the model cannot be run.
+    """
+    vectors = embed_dataset(dataset, embedder, options, progress)
+    owners = np.arange(len(vectors.texts)) if options.unique_captions else dataset.captions.picture
+    sides = (words_to_pictures(vectors), pictures_to_words(vectors))
+    units = (owners, np.arange(len(dataset.paths)))
+    to_image, to_text = (_direction(side, unit, options.measures) for side, unit in zip(sides, units, strict=True))
+    captions = dataset.captions
+    report = Report(
+        protocol=dataset.protocol.name,
+        split=captions.split,
+        images=len(dataset.paths),
+        captions=len(vectors.texts),
+        folds=dataset.folds,
+        text_to_image=to_image,
+        image_to_text=to_text,
+        failed=tuple((dataset.paths[place], reason) for place, reason in sorted(vectors.failed.items())),
+        unique_captions=options.unique_captions,
         ignored=captions.ignored,
         repeated=captions.repeated,
+        notes=dataset.notes,
         model={"name": embedder.spec.name, **embedder.spec.fingerprint()},
-        data=_digest(captions_tsv),
+        data=dataset.digest,
+        pictures=vectors.content,
     )
+    asked = (one for side in sides for one in asked_of(side, vectors, captions.images))
+    return Outcome(report, tuple(asked), vectors)
+
+
+def embed_dataset(dataset: Dataset, embedder: Embedder, options: Options, progress: Told | None = None) -> Vectors:
+    """Embed the pictures and captions of a dataset.
+
+    Raises:
+        DatasetError: not one picture can be read.
+        ModelError: the model cannot be run.
+    """
+    pictures, failed, content = _embed_pictures(dataset.paths, embedder, options.sampling, progress)
+    texts, pairs = texts_of(dataset.captions, options.unique_captions)
+    fold = np.arange(len(dataset.paths)) * dataset.folds // max(1, len(dataset.paths))
+    return Vectors(pictures, tuple(texts), embed_captions(texts, embedder), pairs, fold, failed, content)
 
 
 def embed_captions(texts: Sequence[str], embedder: Embedder) -> FloatMatrix:
@@ -130,16 +135,46 @@ def embed_captions(texts: Sequence[str], embedder: Embedder) -> FloatMatrix:
     return vectors
 
 
+def texts_of(captions: Captions, unique: bool) -> tuple[list[str], Pairs]:
+    """Return the texts to embed and the pairs (text, picture) that belong together."""
+    if not unique:
+        return list(captions.captions), np.stack([np.arange(len(captions.captions)), captions.picture], axis=1)
+    place: dict[str, int] = {}
+    rows = [place.setdefault(text, len(place)) for text in captions.captions]
+    return list(place), np.unique(np.stack([np.array(rows, dtype=np.int64), captions.picture], axis=1), axis=0)
+
+
+def describe_dataset(dataset: Dataset, vectors: Vectors, bank: Sequence[str], embedder: Embedder) -> dict[str, Any]:
+    """Describe each picture by the nearest sentence of ``bank`` and score that against its captions; JSON-ready.
+
+    ``bank`` are sentences of other pictures. Pictures that failed are in no score.
+
+    Raises:
+        ModelError: the model cannot be run.
+    """
+    from retrieval.evaluation.describing import describe_by_nearest, describe_scores
+
+    references: dict[int, list[str]] = {}
+    for place, text in zip(dataset.captions.picture.tolist(), dataset.captions.captions, strict=True):
+        references.setdefault(place, []).append(text)
+    read = [place for place in sorted(references) if place not in vectors.failed]
+    found = describe_by_nearest(vectors.pictures[read], bank, embedder)
+    scores = describe_scores(found, [references[place] for place in read])
+    return {"images": len(read), "bank": len(set(bank)), **scores.to_json()}
+
+
 def _embed_pictures(
-    paths: Sequence[Path], embedder: Embedder, progress: Callable[[int, int], None] | None
-) -> tuple[FloatMatrix, dict[int, str]]:
-    """Return ``(n, dim)`` vectors, NaN where a picture failed, and the reasons by place."""
+    paths: Sequence[Path], embedder: Embedder, sampling: Sampling, progress: Told | None
+) -> tuple[FloatMatrix, dict[int, str], str]:
+    """Return ``(n, dim)`` vectors, NaN where a picture failed, the reasons by place, and a digest of all contents."""
     vectors = np.full((len(paths), embedder.dim), np.nan, dtype=np.float32)
     failed: dict[int, str] = {}
+    contents = [b""] * len(paths)
     jobs = (Job(path, place) for place, path in enumerate(paths))
-    for done, result in enumerate(embed_stream(jobs, embedder, digest=False), 1):
+    for done, result in enumerate(embed_stream(jobs, embedder, sampling=sampling), 1):
         place = result.job.tag
         assert isinstance(place, int)
+        contents[place] = result.digest or b"-"
         match result:
             case Failed(reason=reason):
                 failed[place] = reason
@@ -150,36 +185,23 @@ def _embed_pictures(
             progress(done, len(paths))
     if len(failed) == len(paths):
         raise DatasetError(f"none of the {len(paths)} pictures can be read; the first one, {paths[0]}: {failed[0]}")
-    return vectors, failed
+    return vectors, failed, hashlib.sha256(b"".join(contents)).hexdigest()
 
 
-def _texts(captions: Captions, unique: bool) -> tuple[list[str], Pairs]:
-    """Return the texts to embed and the pairs (text, picture) that belong together."""
-    if not unique:
-        return list(captions.captions), np.stack([np.arange(len(captions.captions)), captions.picture], axis=1)
-    place: dict[str, int] = {}
-    rows = [place.setdefault(text, len(place)) for text in captions.captions]
-    return list(place), np.unique(np.stack([np.array(rows, dtype=np.int64), captions.picture], axis=1), axis=0)
-
-
-def _both_ways(
-    words: FloatMatrix, pictures: FloatMatrix, readable: NDArray[np.bool_], pairs: Pairs
-) -> tuple[Ranks, Ranks]:
-    """Rank both ways; pictures that failed are in no gallery, and rank last as queries."""
-    row = np.cumsum(readable) - 1
-    kept = pairs[readable[pairs[:, 1]]]
-    known = np.stack([kept[:, 0], row[kept[:, 1]]], axis=1)
-    gallery = pictures[readable]
-    to_image = best_ranks(words, gallery, known)
-    to_text = np.full(len(pictures), never(len(words)), dtype=np.int64)
-    to_text[readable] = best_ranks(gallery, words, known[:, ::-1])
-    return to_image, to_text
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _direction(ranks: Ranks, units: NDArray[np.int64], gallery: int) -> Direction:
-    return Direction(len(ranks), gallery, figures(ranks), intervals(ranks, units))
+def _direction(side: Side, units: NDArray[np.int64], wanted: Sequence[Measure]) -> Direction:
+    """Measure one side; ``units`` say to which picture a query, by its row, belongs."""
+    measures = list(dict.fromkeys([*STANDARD, *wanted]))
+    of_folds = {measure: [values(measure, fold.rankings) for fold in side.folds] for measure in measures}
+    means = {str(one): np.concatenate(parts) for one, parts in of_folds.items() if one.name != MEDIAN}
+    medians = {str(one): np.concatenate(parts) for one, parts in of_folds.items() if one.name == MEDIAN}
+    asked = np.concatenate([fold.queries for fold in side.folds])
+    labels = np.repeat(np.arange(len(side.folds)), [len(fold.queries) for fold in side.folds])
+    interval = bootstrap(means, units[asked], medians=medians, folds=labels if len(side.folds) > 1 else None)
+    found = {one: float(np.mean([summary(one, part) for part in parts])) for one, parts in of_folds.items()}
+    return Direction(
+        len(asked),
+        len(side.folds[0].gallery),
+        {str(one): found[one] for one in STANDARD},
+        {str(one): interval[str(one)] for one in STANDARD},
+        {str(one): (found[one], interval[str(one)]) for one in dict.fromkeys(wanted)},
+    )

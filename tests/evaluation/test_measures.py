@@ -1,5 +1,7 @@
 """Ranks and figures against the long way round, and against ir-measures where ties are resolved."""
 
+import tracemalloc
+
 import ir_measures
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from ir_measures import R, Success
 
 from retrieval.evaluation import measures
-from retrieval.evaluation.measures import TIE, best_ranks, figures, intervals, never
+from retrieval.evaluation.measures import TIE, best_ranks, figures, intervals, never, rank_all
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -56,6 +58,21 @@ def test_ranks_are_those_of_the_long_way(queries, rows, levels, block, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measures, "_BLOCK_BYTES", block)
         assert best_ranks(asked, gallery, pairs).tolist() == the_long_way(asked, gallery, pairs)
+
+
+def test_scores_are_held_block_by_block(monkeypatch):
+    """All scores would take 36 MB."""
+    rows = unit(np.random.default_rng(0).standard_normal((3000, 4)))
+    pairs = np.stack([np.arange(3000), np.arange(3000)], axis=1)
+    monkeypatch.setattr(measures, "_BLOCK_BYTES", 2**20)
+    tracemalloc.start()
+    try:
+        ranks, first = rank_all(rows, rows, pairs, shown=10)
+        assert tracemalloc.get_traced_memory()[1] < 6 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert (ranks.best <= 10).all()
+    assert (first.rows[:, :10] == np.arange(3000)[:, None]).any(axis=1).all()
 
 
 def run_of(queries, gallery):

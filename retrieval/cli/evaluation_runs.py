@@ -1,0 +1,310 @@
+"""What ``sightseek evaluate`` does with its options: one library call, then the report and what was asked beside it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from retrieval.cli.options import ReportFormat, say, shown
+from retrieval.cli.progress import progress_display
+from retrieval.cli.quiet import native_libraries_silenced
+from retrieval.config import DEFAULT_MODEL, Sampling, Settings
+from retrieval.errors import OptionError
+
+if TYPE_CHECKING:
+    from indexer import Progress
+    from retrieval.embedding import Embedder
+    from retrieval.evaluation.comparing import Comparison
+    from retrieval.evaluation.notation import Measure
+    from retrieval.evaluation.protocols import Dataset
+    from retrieval.evaluation.results import Asked, Summary, Table
+    from retrieval.evaluation.run import Outcome
+    from retrieval.store import Collection
+
+_NOTE = "figures are per cent, ranks as they are; in brackets the 95 % bootstrap interval"
+
+
+class Source(NamedTuple):
+    """What is measured on."""
+
+    images_dir: Path
+    captions: Path
+    protocol: str | None
+    split: str | None
+    strict: bool
+
+
+class Asking(NamedTuple):
+    """How it is measured, as written on the command line."""
+
+    measures: str
+    unique_captions: bool
+    frames: str
+    k: int | None
+    where: str
+
+    def further(self) -> "tuple[Measure, ...]":
+        """Return the measures that were named."""
+        from retrieval.evaluation.notation import parse_all
+
+        return parse_all(self.measures) if self.measures.strip() else ()
+
+
+class Extras(NamedTuple):
+    """What is wanted besides the figures."""
+
+    against: Path | None
+    dump: Path | None
+    html: Path | None
+    published: bool
+    grades: Path | None
+    describe: str | None
+
+    def check(self) -> None:
+        """Look at the files before the long work begins.
+
+        Raises:
+            OptionError: one to be read is not there, or one to be written has no folder.
+        """
+        for name, path in (("--against", self.against), ("--grades", self.grades)):
+            if path is not None and not path.is_file():
+                raise OptionError(f"{name} {path}: there is no such file")
+        for name, path in (("--dump", self.dump), ("--html", self.html)):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise OptionError(f"{name} {path}: there is no folder {path.absolute().parent}; make it first")
+
+
+class Call(NamedTuple):
+    """Settings, the model that was named, whether a collection was, and the form of the output."""
+
+    settings: Settings
+    model: str | None
+    on_collection: bool
+    fmt: ReportFormat
+
+
+def run_dataset(source: Source, call: Call, asking: Asking, extras: Extras) -> None:
+    """Measure a model on captioned pictures by exact search."""
+    from retrieval.embedding import open_embedder
+    from retrieval.evaluation.run import Options, measure_dataset
+    from retrieval.evaluation.tables import measures_table, recall_table, summary_of
+
+    dataset = _dataset(source, asking)
+    options = Options(asking.further(), asking.unique_captions, Sampling.parse(asking.frames))
+    embedder = open_embedder(call.model or call.settings.model or DEFAULT_MODEL, call.settings.device)
+    with native_libraries_silenced(), progress_display() as show:
+        outcome = measure_dataset(dataset, embedder, options, counting(show))
+    report = outcome.report
+    _say_what_failed(report.failed)
+    _dump(extras, outcome.asked)
+    protocol = f", protocol {report.protocol}" if source.protocol else ""
+    folds = f", mean of {report.folds} folds" if report.folds > 1 else ""
+    head = (
+        f"model {embedder.spec.name}{protocol}, split {report.split}: "
+        f"{report.images:,} pictures, {report.captions:,} captions{folds}"
+    )
+    tables, data = [recall_table(report)], report.to_json()
+    if report.text_to_image.measures:
+        tables.append(measures_table(report))
+    try:
+        for table, name, value in _beside(outcome, dataset, embedder, source, asking, extras):
+            tables.append(table)
+            data[name] = value
+    finally:  # the long work is done: what it found is shown, whatever is wrong with the files beside it
+        _print(call, head, tables, data)
+    _write_html(extras, summary_of(report, tables, source.images_dir.absolute()), outcome.asked)
+
+
+def run_served(source: Source, call: Call, asking: Asking, extras: Extras) -> None:
+    """Measure the searches of a collection beside exact search."""
+    from retrieval.evaluation.served import ServedOptions, evaluate_served
+    from retrieval.evaluation.tables import agreement_table, comparison_table, served_summary, served_table
+    from retrieval.query import parse_where
+    from retrieval.store import Collection
+
+    dataset = _dataset(source, asking)
+    where = parse_where(asking.where) if asking.where.strip() else None
+    options = ServedOptions(asking.k or 10, where, asking.further(), asking.unique_captions)
+    with (
+        native_libraries_silenced(),
+        Collection.open(call.settings.collection) as opened,
+        progress_display("queries") as show,
+    ):
+        report = evaluate_served(dataset, opened, _embedder_of(opened, call), options, counting(show))
+        notes = tuple(opened.notes)
+    for note in (*notes, *_nothing(report.nothing)):
+        say(note)
+    _say_what_failed(report.failed)
+    _dump(extras, report.asked)
+    tables = [served_table(report), agreement_table(report)]
+    comparison = _comparison(extras, report.asked, list(report.losses))
+    data = report.to_json()
+    if comparison is not None:
+        tables.append(comparison_table(comparison))
+        data["against"] = comparison.to_json()
+    filtered = f" that {report.where!r} selects" if report.where else ""
+    head = (
+        f"model {report.model['name']}, {report.index['kind']} index, first {report.k} hits: "
+        f"{report.captions:,} queries, gallery of {report.gallery:,} files ({report.items:,} items){filtered}"
+    )
+    _print(call, head, tables, data)
+    _write_html(extras, served_summary(report, tables, source.images_dir.absolute()), report.asked)
+
+
+def run_library(queries: Path, call: Call, asking: Asking, extras: Extras) -> None:
+    """Measure labelled queries on the user's own collection."""
+    from retrieval.evaluation.library import DEPTH, evaluate_library, summary_of
+    from retrieval.evaluation.run import STANDARD
+    from retrieval.evaluation.tables import comparison_table
+    from retrieval.store import Collection
+
+    depth, further = asking.k or DEPTH, asking.further()
+    with (
+        native_libraries_silenced(),
+        Collection.open(call.settings.collection) as opened,
+        progress_display("queries") as show,
+    ):
+        embedder = _embedder_of(opened, call)
+        report = evaluate_library(queries, opened, embedder, depth=depth, measures=further, progress=counting(show))
+        notes = tuple(dict.fromkeys((*opened.notes, *report.notes)))
+    for note in notes:
+        say(note)
+    _say_what_failed(report.unreadable)
+    _dump(extras, report.asked)
+    summary = summary_of(report, queries)
+    tables, data = list(summary.tables), report.to_json()
+    comparison = _comparison(extras, report.asked, further or STANDARD)
+    if comparison is not None:
+        tables.append(comparison_table(comparison))
+        data["against"] = comparison.to_json()
+    head = (
+        f"model {summary.model}: {report.found.queries:,} queries, gallery of {report.gallery:,} items, "
+        f"first {report.depth} hits"
+    )
+    _print(call, head, tables, data)
+    _write_html(extras, summary._replace(tables=tuple(tables)), report.asked)
+
+
+def counting(show: "Callable[[Progress], None]") -> Callable[[int, int], None]:
+    """Return what turns counts into progress with a rate and the time left."""
+    from indexer import Progress
+
+    began_s = time.monotonic()
+
+    def count(done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - began_s, 1e-6)
+        show(Progress(done, total, done, rate, (total - done) / rate if done else None, None))
+
+    return count
+
+
+def _dataset(source: Source, asking: Asking) -> "Dataset":
+    from retrieval.evaluation.protocols import LINES, open_dataset, protocol_named
+
+    protocol = LINES if source.protocol is None else protocol_named(source.protocol)
+    if protocol.folds > 1 and asking.unique_captions:
+        raise OptionError(f"--unique-captions does not go with the folds of {protocol.name}; leave one of them out")
+    dataset = open_dataset(protocol, source.images_dir, source.captions, source.split, strict=source.strict)
+    for note in dataset.notes:
+        say(note)
+    return dataset
+
+
+def _embedder_of(collection: "Collection", call: Call) -> "Embedder":
+    from retrieval.embedding import embedder_for, open_embedder
+
+    if call.model is not None:
+        return open_embedder(call.model, call.settings.device)
+    return embedder_for(collection.manifest.spec, call.settings.device)
+
+
+def _beside(
+    outcome: "Outcome", dataset: "Dataset", embedder: "Embedder", source: Source, asking: Asking, extras: Extras
+) -> "Iterator[tuple[Table, str, Any]]":
+    """Yield a table, its name in JSON and its value there for each thing that was asked besides the report."""
+    from retrieval.evaluation import tables as made
+    from retrieval.evaluation.run import STANDARD
+
+    comparison = _comparison(extras, outcome.asked, (*STANDARD, *asking.further()))
+    if comparison is not None:
+        yield made.comparison_table(comparison), "against", comparison.to_json()
+    if extras.grades is not None:
+        from retrieval.evaluation.grades import grade
+
+        graded = grade(extras.grades, dataset.captions, outcome.vectors)
+        yield made.grades_table(graded), "grades", graded.to_json()
+    if extras.published:
+        from retrieval.evaluation.published import published_for
+
+        rows = published_for(outcome.report.protocol)
+        if not rows:
+            say("no published figures are known for this; name a protocol such as --protocol flickr8k")
+        else:
+            table = made.published_table(rows, outcome.report, embedder.spec.name)
+            yield table, "published", [made.published_json(row) for row in rows]
+    if extras.describe is not None:
+        described = _described(source, dataset, outcome, embedder, extras.describe)
+        yield made.described_table(described), "describe", described
+
+
+def _comparison(extras: Extras, asked: "Sequence[Asked]", measures: "Sequence[Measure]") -> "Comparison | None":
+    if extras.against is None:
+        return None
+    from retrieval.evaluation.comparing import compare_with
+
+    return compare_with(extras.against, asked, tuple(dict.fromkeys(measures)))
+
+
+def _described(
+    source: Source, dataset: "Dataset", outcome: "Outcome", embedder: "Embedder", split: str
+) -> dict[str, Any]:
+    """Score descriptions made of another split's sentences."""
+    from retrieval.evaluation.datasets import read_any
+    from retrieval.evaluation.run import describe_dataset
+
+    if split == dataset.captions.split:
+        raise OptionError(f"--describe {split} would describe pictures by their own captions; name another split")
+    bank = read_any(source.captions, source.images_dir, split, most=dataset.protocol.most).captions
+    return describe_dataset(dataset, outcome.vectors, bank, embedder)
+
+
+def _print(call: Call, head: str, tables: "Sequence[Table]", data: dict[str, Any]) -> None:
+    if call.fmt is ReportFormat.json:
+        typer.echo(json.dumps(data))
+        return
+    from retrieval.evaluation.tables import aligned
+
+    typer.echo(head)
+    for table in tables:
+        for line in aligned(table):
+            typer.echo(line)
+    typer.echo(_NOTE)
+
+
+def _dump(extras: Extras, asked: "Sequence[Asked]") -> None:
+    if extras.dump is not None:
+        from retrieval.evaluation.results import write_dump
+
+        write_dump(extras.dump, asked)
+        say(f"{len(asked):,} queries written to {shown(extras.dump)}")
+
+
+def _write_html(extras: Extras, summary: "Summary", asked: "Sequence[Asked]") -> None:
+    if extras.html is not None:
+        from retrieval.evaluation.html import write_html
+
+        with progress_display("thumbnails") as show:
+            write_html(extras.html, summary, asked, progress=counting(show))
+        say(f"report written to {shown(extras.html)}")
+
+
+def _nothing(queries: int) -> tuple[str, ...]:
+    return (f"{queries:,} queries have nothing to find among what --where selects",) if queries else ()
+
+
+def _say_what_failed(failed: Sequence[tuple[Path, str]]) -> None:
+    for path, reason in failed:
+        say(f"could not read {shown(path)}: {reason} (counted as never found)")

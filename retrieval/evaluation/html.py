@@ -1,0 +1,284 @@
+"""One HTML file of an evaluation: its figures, where the right ones stood, and the queries that went worst.
+
+The page holds everything it shows, loads nothing and runs nothing, so it can be read anywhere; it is private, since it
+shows the user's own pictures.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from retrieval.errors import CollectionError, OptionError, QueryError
+from retrieval.evaluation.moments import Place, meets, parse_place
+from retrieval.evaluation.results import Asked, AskedDirection, Summary
+from retrieval.evaluation.thumbnails import Thumbnail, thumbnails
+from retrieval.present import visible
+from retrieval.query import format_where, parse_query, split_item
+from retrieval.types import Part
+
+TEMPLATE = Path(__file__).with_name("report.html")
+FOUND = 5
+"""So many of what was found instead are shown."""
+RIGHT = 5
+"""So many of the right ones are shown."""
+WORST = 50
+
+_TITLES: dict[AskedDirection, str] = {
+    "text_to_image": "Words to pictures",
+    "image_to_text": "Pictures to words",
+    "library": "Queries of the library",
+}
+_GALLERIES: dict[AskedDirection, str] = {"text_to_image": "pictures", "image_to_text": "captions", "library": "items"}
+"""What ``Summary.counts`` calls the things that the queries of a direction choose from."""
+_BINS = (1, 5, 10, 20, 50, 100)
+_LONGEST = 400
+
+
+class Tile(NamedTuple):
+    """One thing as shown: a caption alone, or a picture with its name and, of a video, its moment.
+
+    ``text`` is the name of the file, ``alt`` its path below the folder and ``title`` its path in full; ``note`` is the
+    score, or how a picture stands in its query.
+    """
+
+    text: str
+    alt: str
+    title: str
+    picture: Thumbnail | None
+    note: str = ""
+    is_right: bool = False
+    moment: str = ""
+
+
+class Row(NamedTuple):
+    """One bad query: where its right one stood, what was asked, what is right, how much more of it, what was found."""
+
+    where: str
+    words: str
+    pictures: tuple[Tile, ...]
+    right: tuple[Tile, ...]
+    more: int
+    found: tuple[Tile, ...]
+
+
+class Bar(NamedTuple):
+    """How many queries have ranks of a range; ``width`` is per cent of the longest bar, ``share`` of all queries."""
+
+    label: str
+    queries: int
+    share: float
+    width: float
+
+
+class Section(NamedTuple):
+    """The queries of one direction."""
+
+    id: AskedDirection
+    title: str
+    queries: int
+    bars: tuple[Bar, ...]
+    rows: tuple[Row, ...]
+
+
+def write_html(
+    path: Path,
+    summary: Summary,
+    asked: Sequence[Asked],
+    *,
+    worst: int = WORST,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the page, whole or not at all, readable by its owner alone.
+
+    Of each direction the ``worst`` queries are shown: those whose best right one stands last, the first asked first
+    among equals. ``progress`` is told how many files of how many have their thumbnail.
+
+    Raises:
+        OptionError: the path cannot be that of a file.
+        CollectionError: the file cannot be written; what was there before stays.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise OptionError(f"there is no folder {target.parent} for the report; make it, or name another")
+    if target.exists() and not target.is_file():
+        raise OptionError(f"{path} is no ordinary file, so no report can be written there; name another")
+    _replace(target, render(summary, asked, worst=worst, progress=progress).encode())
+
+
+def render(
+    summary: Summary,
+    asked: Sequence[Asked],
+    *,
+    worst: int = WORST,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Return the page that ``write_html`` writes."""
+    from jinja2 import Environment, StrictUndefined
+
+    chosen = {direction: _worst(asked, direction, worst) for direction in _TITLES}
+    rows = [one for of_direction in chosen.values() for one in of_direction]
+    shown = thumbnails((place for one in rows for place in _places(one)), summary.folder, progress=progress)
+    sections = [
+        Section(
+            direction,
+            title,
+            sum(one.direction == direction for one in asked),
+            bars([one.rank for one in asked if one.direction == direction]),
+            tuple(_row(one, _where(one, summary), summary.folder, shown) for one in chosen[direction]),
+        )
+        for direction, title in _TITLES.items()
+        if any(one.direction == direction for one in asked)
+    ]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["visible"] = _short
+    environment.tests["figure"] = lambda cell: not any(letter.isalpha() for letter in cell)
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return page.render(summary=summary, sections=sections)
+
+
+def bars(ranks: Sequence[int]) -> tuple[Bar, ...]:
+    """Count ranks in the ranges 1, 2-5, 6-10, 11-20, 21-50, 51-100 and beyond; ranges behind the last are left out."""
+    counts: list[tuple[str, int]] = []
+    low = 1
+    for high in _BINS:
+        counts.append((str(high) if low == high else f"{low}–{high}", sum(low <= rank <= high for rank in ranks)))
+        low = high + 1
+    counts.append((f"over {_BINS[-1]}", sum(rank >= low for rank in ranks)))
+    while len(counts) > 1 and not counts[-1][1]:
+        counts.pop()
+    longest = max(count for _, count in counts) or 1
+    return tuple(Bar(label, n, 100 * n / max(1, len(ranks)), 100 * n / longest) for label, n in counts)
+
+
+def _worst(asked: Sequence[Asked], direction: AskedDirection, count: int) -> list[Asked]:
+    """Return the queries with a rank behind 1, worst first."""
+    missed = [one for one in asked if one.direction == direction and one.rank > 1]
+    return sorted(missed, key=lambda one: -one.rank)[:count]
+
+
+def _places(one: Asked) -> Iterator[Place]:
+    """Yield what is shown of a query as pictures, the most telling first."""
+    yield from (place for place, _ in _asked_with(one)[1])
+    if one.direction != "image_to_text":
+        yield from (_place(one, name) for name in one.relevant[:RIGHT])
+        yield from (_place(one, name) for name, _ in one.found[:FOUND])
+
+
+def _place(one: Asked, name: str) -> Place:
+    return parse_place(name) if one.direction == "library" else Place(name)
+
+
+def _asked_with(one: Asked) -> tuple[str, list[tuple[Place, str]]]:
+    """Return the words of a query, and its pictures with what to call them.
+
+    The query of a library is taken apart by its grammar; where that has changed since, it stands as it is.
+    """
+    if one.is_picture:
+        return "", [(Place(one.query), "")]
+    if one.direction != "library":
+        return one.query, []
+    try:
+        query = parse_query(one.query)
+    except QueryError:
+        return one.query, []
+    pictures = []
+    for part in query.parts:
+        if part.kind != "text":
+            name, at_s = split_item(part.value)
+            sign = "without " if part.weight < 0 else ""
+            weight = "" if abs(part.weight) == 1 else f"weight {abs(part.weight):g} "
+            pictures.append(
+                (parse_place(f"{name}#t={at_s}-{at_s}") if at_s is not None else Place(name), sign + weight)
+            )
+    if not pictures:
+        return one.query, []
+    words = [part for part in query.parts if part.kind == "text"]
+    texts = " ".join(_signed(part, first=not at) for at, part in enumerate(words))
+    filtered = f" where:({format_where(query.where)})" if query.where is not None else ""
+    return (texts + filtered).strip(), pictures
+
+
+def _signed(part: Part, first: bool) -> str:
+    sign = "− " if part.weight < 0 else "" if first else "+ "
+    weight = "" if abs(part.weight) == 1 else f"{abs(part.weight):g}:"
+    return sign + weight + part.value
+
+
+def _where(one: Asked, summary: Summary) -> str:
+    gallery = dict(summary.counts).get(_GALLERIES[one.direction])
+    if gallery is not None and one.rank > gallery:
+        return "the right one was not found"
+    return f"the right one stands at {one.rank:,}"
+
+
+def _row(one: Asked, where: str, folder: Path, shown: Mapping[Place, Thumbnail]) -> Row:
+    words, pictures = _asked_with(one)
+    right_places = [_place(one, name) for name in one.relevant]
+
+    def tile(name: str, note: str = "", is_right: bool = False) -> Tile:
+        if one.direction == "image_to_text":
+            return Tile(name, "", "", None, note, is_right)
+        place = _place(one, name)
+        return _picture(place, folder, shown, note, is_right)
+
+    return Row(
+        where,
+        words,
+        tuple(_picture(place, folder, shown, note) for place, note in pictures),
+        tuple(tile(name) for name in one.relevant[:RIGHT]),
+        max(0, len(one.relevant) - RIGHT),
+        tuple(
+            tile(name, f"{score:.3f}", any(meets(_place(one, name), right) for right in right_places))
+            for name, score in one.found[:FOUND]
+        ),
+    )
+
+
+def _picture(
+    place: Place, folder: Path, shown: Mapping[Place, Thumbnail], note: str = "", is_right: bool = False
+) -> Tile:
+    path = Path(place.path)
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(folder)
+    return Tile(path.name, str(path), place.path, shown[place], note.strip(), is_right, _moment(place))
+
+
+def _moment(place: Place) -> str:
+    if place.span is None:
+        return ""
+    start, end = (_clock(seconds) for seconds in place.span)
+    return start if start == end else f"{start} – {end}"
+
+
+def _clock(seconds: float) -> str:
+    """Write seconds as ``1:02:03.4`` or ``2:03.4``: short, for reading only."""
+    minutes, tenths = divmod(round(10 * seconds), 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{tenths // 10:02d}.{tenths % 10}"
+    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def _short(text: str) -> str:
+    """Return text that can be looked at: no control characters, no endless captions."""
+    return visible(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
+
+
+def _replace(path: Path, page: bytes) -> None:
+    """Put the page in its place in one step; a temporary file of a name of its own is for its owner alone."""
+    from retrieval.store.durable import cleared, sync_folder
+
+    try:
+        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        with cleared(Path(name)):
+            with os.fdopen(number, "wb") as file:
+                file.write(page)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise CollectionError(f"cannot write {path}: {said}; make room or allow writing, then try again") from error
