@@ -56,7 +56,7 @@ def members(model: Starter | Ensemble) -> dict[str, Starter]:
     """The members by the prefix of their weights' names: the model itself under an empty one if it has none."""
     if isinstance(model, Starter):
         return {"": model}
-    return {f"members.{i}.": member for i, member in enumerate(model.members) if isinstance(member, Starter)}
+    return {f"members.{i}.": member for i, member in enumerate(model.starters())}
 
 
 def image_model(

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from retrieval.training.features import ImageFeatures
 from retrieval.training.losses import contrastive, hardest, keeping, naming, softened
-from retrieval.training.model import Ids, Starter
+from retrieval.training.model import Ensemble, Ids, Starter
 
 REFRESH = 6
 """Steps between two computations of the class table."""
@@ -203,7 +203,7 @@ def batch_loss(model: Starter, batch: Batch, table: Tensor, recipe: Recipe) -> T
 
 
 @torch.no_grad()
-def class_table(model: Starter, prompts: Ids) -> Tensor:
+def class_table(model: Starter | Ensemble, prompts: Ids) -> Tensor:
     """The class table (1000, dim), rows of length 1, of the model as it is; no gradient passes it."""
     model.eval()
     return model.table(prompts)

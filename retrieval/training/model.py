@@ -117,9 +117,14 @@ class Ensemble(nn.Module):
 
     def image(self, maps: Tensor, shallow: Tensor, table: Tensor) -> Seen:
         """As :meth:`Starter.image`; `table` (1000, members * dim) is that of :meth:`table`, logits are the mean."""
-        parts = table.split(table.shape[1] // len(self.members), dim=1)
-        seen = [member.image(maps, shallow, part) for member, part in zip(self.members, parts, strict=True)]
+        members = self.starters()
+        tables = table.chunk(len(members), dim=1)
+        seen = [member.image(maps, shallow, own) for member, own in zip(members, tables, strict=True)]
         return Seen(self._mixed([one.vectors for one in seen]), torch.stack([one.logits for one in seen]).mean(dim=0))
+
+    def starters(self) -> list[Starter]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, Starter)]
 
     def text(self, ids: Ids, chunk: int = 32) -> Tensor:
         """As :meth:`Starter.text`."""
@@ -132,8 +137,8 @@ class Ensemble(nn.Module):
     def _texts(self, ids: Ids) -> list[Tensor]:
         padded, mask = pad(ids)
         with torch.no_grad():
-            states = self.members[0].tower.lower(padded, mask)  # type: ignore[operator, union-attr]
-        return [member.upper(states, mask) for member in self.members]  # type: ignore[operator]
+            states = self.starters()[0].tower.lower(padded, mask)
+        return [member.upper(states, mask) for member in self.starters()]
 
     def _mixed(self, parts: Sequence[Tensor]) -> Tensor:
         return functional.normalize(torch.cat(list(parts), dim=1) @ self.get_buffer("mix"), dim=1)
@@ -144,9 +149,9 @@ def joint_axes(images: Tensor, texts: Tensor, dim: int = DIM) -> Tensor:
 
     Both sets count the same, however many rows they have.
     """
-    moments = sum(rows.T.double() @ rows.double() / len(rows) for rows in (images, texts))
-    assert isinstance(moments, Tensor)
-    return torch.linalg.eigh(moments).eigenvectors[:, -dim:].flip(1).float()
+    moments = torch.stack([rows.T.double() @ rows.double() / len(rows) for rows in (images, texts)]).sum(dim=0)
+    axes: Tensor = torch.linalg.eigh(moments).eigenvectors
+    return axes[:, -dim:].flip(1).float()
 
 
 @torch.no_grad()
