@@ -3,9 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from retrieval.types import Hit, Hits
+from retrieval.query import format_part
+from retrieval.types import Hit, Hits, Share
 
 # What would move the cursor, turn the direction of writing, or stand for a byte that is no text.
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -17,10 +18,42 @@ def as_jsonl(hits: Hits) -> Iterator[str]:
 
     Keys: ``rank score path kind start_s end_s at_s item width height taken_at``; seconds are ``null`` for a picture,
     ``taken_at`` where it is not known. The text is plain ASCII: bytes of a name that are no UTF-8 stand as lone
-    surrogates (``"\udcff"``), which ``os.fsencode`` turns back after ``json.loads``.
+    surrogates (``"\udcff"``), which ``os.fsencode`` turns back after ``json.loads``. Hits that say what each part of
+    the query added have one key more, ``parts``; see ``parts_json``.
     """
     for hit in hits.hits:
         yield json.dumps(_fields(hit), ensure_ascii=True, allow_nan=False)
+
+
+def parts_json(shares: Sequence[Share], score: float) -> list[dict[str, object]]:
+    """Return an object a part: ``part`` as the query grammar writes it, and ``share``, what it adds to the score.
+
+    The shares have six decimals and sum to the score as it is printed. A clip also says the time ``at_s``, in seconds,
+    of its keyframe that matches best.
+    """
+    values = rounded([one.share for one in shares], round(score, 6), 6)
+    return [
+        {"part": format_part(one.part), "share": value} | ({} if one.at_s is None else {"at_s": _seconds(one.at_s)})
+        for one, value in zip(shares, values, strict=True)
+    ]
+
+
+def parts_text(shares: Sequence[Share], score: float) -> str:
+    """Return the same for people: ``+0.2914 "a dog", -0.0210 - "people"``."""
+    values = rounded([one.share for one in shares], round(score, 4), 4)
+    return ", ".join(
+        f"{value:+.4f} {visible(format_part(one.part))}" + ("" if one.at_s is None else f" at {timestamp(one.at_s)}")
+        for one, value in zip(shares, values, strict=True)
+    )
+
+
+def rounded(shares: Sequence[float], total: float, decimals: int) -> list[float]:
+    """Round shares so that they sum to ``total``; the largest takes up what rounding leaves."""
+    values = [round(share, decimals) for share in shares]
+    if values:
+        most = max(range(len(values)), key=lambda place: abs(values[place]))
+        values[most] = round(values[most] + total - sum(values), decimals)
+    return values
 
 
 def as_paths(hits: Hits, null: bool = False) -> Iterator[bytes]:
@@ -33,9 +66,15 @@ def as_paths(hits: Hits, null: bool = False) -> Iterator[bytes]:
         yield os.fsencode(path) + end
 
 
-def as_rows(hits: Hits) -> list[tuple[str, str, str, str]]:
+def as_rows(hits: Hits) -> list[tuple[str, ...]]:
     """Return the cells of a table: rank, score, file, moment (``00:00:10.000-00:00:14.000``; empty for a picture)."""
     return [(str(hit.rank), f"{hit.score:.4f}", visible(hit.path), _moment(hit)) for hit in hits.hits]
+
+
+def as_told_rows(hits: Hits) -> list[tuple[str, ...]]:
+    """Return the cells of ``as_rows`` and one more: what each part of the query added to the score."""
+    told = (parts_text(hit.shares, hit.score) for hit in hits.hits)
+    return [(*row, parts) for row, parts in zip(as_rows(hits), told, strict=True)]
 
 
 def timestamp(seconds: float) -> str:
@@ -67,6 +106,7 @@ def _moment(hit: Hit) -> str:
 
 
 def _fields(hit: Hit) -> dict[str, object]:
+    told = {"parts": parts_json(hit.shares, hit.score)} if hit.shares else {}
     return {
         "rank": hit.rank,
         "score": round(hit.score, 6),
@@ -79,6 +119,7 @@ def _fields(hit: Hit) -> dict[str, object]:
         "width": hit.width,
         "height": hit.height,
         "taken_at": hit.taken_at,
+        **told,
     }
 
 

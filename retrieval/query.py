@@ -31,6 +31,7 @@ from retrieval.types import And, Part, PartKind, Query, Where
 __all__ = [
     "check_parts",
     "format_item",
+    "format_part",
     "format_query",
     "format_where",
     "parse_query",
@@ -115,6 +116,11 @@ def format_query(query: Query) -> str:
             return plain + suffix
     printed = " ".join(_print_parts(query.parts))
     return printed + suffix
+
+
+def format_part(part: Part) -> str:
+    """Print one part as it stands in a formula, a minus in front of what is taken away: ``- 0.5:"people"``."""
+    return " ".join(_print_parts([part]))
 
 
 def quote_part(text: str) -> str:

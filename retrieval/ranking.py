@@ -5,6 +5,7 @@ with any of them. Nothing here reads files or a collection.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,17 +24,34 @@ TOLERANCE = 0.01
 
 Modality = Literal["text", "picture"]
 
+_MEAN = -1
+
 
 class Embedded(NamedTuple):
     """A part of a query as vectors: one row for words, a picture or an item, one per keyframe for a clip.
 
     ``spread`` says how far the part's scores spread over the collection (see ``spread``), 0 where that is not known.
+    ``at_s`` are the times of a clip's keyframes in seconds; empty for anything else.
     """
 
     vectors: FloatMatrix
     weight: float
     modality: Modality
     spread: float = 0.0
+    at_s: tuple[float, ...] = ()
+
+
+class Mix(NamedTuple):
+    """The probes of a query, and what each is the sum of.
+
+    ``probes`` is ``(m, dim) float32, rows of length 1``; ``summands`` is ``(m, parts, dim) float64`` and sums over the
+    parts to the probes (but for their rounding); ``rows`` is ``(m, parts) int64``: which row of a part's vectors stands
+    in the probe, -1 for the mean of a clip that is taken away.
+    """
+
+    probes: FloatMatrix
+    summands: NDArray[np.float64]
+    rows: NDArray[np.int64]
 
 
 class Moment(NamedTuple):
@@ -47,7 +65,12 @@ class Moment(NamedTuple):
 
 
 def blend(parts: Sequence[Embedded]) -> FloatMatrix:
-    """Sum the parts by weight to probes ``(m, dim) float32, rows of length 1``; m > 1 for clips, at most 16.
+    """Return the probes of ``mix`` alone."""
+    return mix(parts).probes
+
+
+def mix(parts: Sequence[Embedded]) -> Mix:
+    """Sum the parts by weight to probes; m > 1 for clips, at most 16.
 
     A single part with a positive weight is used as it is. Otherwise parts are summed; a clip adds one probe for each of
     its keyframes (a clip that is taken away counts by the mean of its frames), several clips one for each combination.
@@ -63,22 +86,51 @@ def blend(parts: Sequence[Embedded]) -> FloatMatrix:
     if not parts:
         raise ValueError("no parts")
     if len(parts) == 1 and parts[0].weight > 0:
-        return thin(parts[0].vectors, MAX_PROBES)
+        rows = _places(len(parts[0].vectors), MAX_PROBES)
+        probes: FloatMatrix = parts[0].vectors[rows]
+        return Mix(probes, probes[:, None].astype(np.float64), rows[:, None])
     clips = sum(len(part.vectors) > 1 and part.weight > 0 for part in parts)
     each = int(MAX_PROBES ** (1 / max(clips, 1)) + 1e-9)
+    choices = [_places(len(part.vectors), each) if part.weight > 0 else np.array([_MEAN]) for part in parts]
+    chosen = np.array(list(product(*choices)))
+    vectors = [
+        part.vectors[rows] if part.weight > 0 else part.vectors.mean(axis=0)[None].repeat(len(rows), axis=0)
+        for part, rows in zip(parts, chosen.T, strict=True)
+    ]
+    summands = np.stack(
+        [factor * _unit(rows.astype(np.float64)) for factor, rows in zip(_factors(parts), vectors, strict=True)], axis=1
+    )
+    lengths = np.linalg.norm(summands.sum(axis=1), axis=1)
+    kept = lengths > 1e-4
+    if not kept.any():
+        raise ValueError("the parts cancel one another out")
+    summands = summands[kept] / lengths[kept, None, None]
+    return Mix(summands.sum(axis=1).astype(np.float32), summands, chosen[kept])
+
+
+def shares(vectors: FloatMatrix, mixed: Mix) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what each part adds to the scores of vectors, ``(n, parts)``, and which probe is best for each, ``(n,)``.
+
+    A score is an inner product with one probe, and the probe a sum over the parts, each times its weight, divided by
+    its spread where words and pictures are mixed, and by the length of the sum. So a part's share is the vector's inner
+    product with its summand, and the shares add up to ``best_scores`` without anything left over; the share of a part
+    that is taken away lowers the score where the vector is like it. A score beyond 1 (stored vectors are rounded)
+    counts as 1, and its shares are scaled with it.
+    """
+    wide = vectors.astype(np.float64)
+    scores = wide @ mixed.probes.T.astype(np.float64)
+    best = np.where(np.isfinite(scores), scores, -np.inf).argmax(axis=1)
+    found = np.einsum("nd,npd->np", wide, mixed.summands[best])
+    return found / np.maximum(1.0, np.abs(found.sum(axis=1)))[:, None], best
+
+
+def _factors(parts: Sequence[Embedded]) -> NDArray[np.float64]:
+    """Return what each part is multiplied by, ``(parts,)``, the largest being 1 in size."""
     mixed = len({part.modality for part in parts}) > 1 and all(part.spread > 0 for part in parts)
     factors = np.array([part.weight for part in parts]) / max(abs(part.weight) for part in parts)
     factors /= np.array([part.spread for part in parts]) if mixed else 1.0
-    factors /= np.abs(factors).max()
-    probes = np.zeros((1, parts[0].vectors.shape[1]))
-    for part, factor in zip(parts, factors, strict=True):
-        rows = thin(part.vectors, each) if part.weight > 0 else part.vectors.mean(axis=0, keepdims=True)
-        rows = factor * _unit(rows.astype(np.float64))
-        probes = (probes[:, None, :] + rows[None, :, :]).reshape(-1, probes.shape[1])
-    probes = probes[np.linalg.norm(probes, axis=1) > 1e-4]
-    if not len(probes):
-        raise ValueError("the parts cancel one another out")
-    return _unit(probes).astype(np.float32)
+    scaled: NDArray[np.float64] = factors / np.abs(factors).max()
+    return scaled
 
 
 def spread(scores: NDArray[np.float32]) -> float:
@@ -96,10 +148,7 @@ def spread(scores: NDArray[np.float32]) -> float:
 
 def thin(vectors: FloatMatrix, most: int) -> FloatMatrix:
     """Return at most ``most`` rows, taken evenly from first to last (the middle one when ``most`` is 1)."""
-    if len(vectors) <= most:
-        return vectors
-    places = np.linspace(0, len(vectors) - 1, most + 2)[1:-1] if most < 3 else np.linspace(0, len(vectors) - 1, most)
-    thinned: FloatMatrix = vectors[np.round(places).astype(int)]
+    thinned: FloatMatrix = vectors[_places(len(vectors), most)]
     return thinned
 
 
@@ -207,6 +256,14 @@ def _grow(
             last += 1
         else:
             return first, last
+
+
+def _places(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most ``most`` of the places 0 to ``count - 1``, evenly from first to last."""
+    if count <= most:
+        return np.arange(count)
+    places = np.linspace(0, count - 1, most + 2)[1:-1] if most < 3 else np.linspace(0, count - 1, most)
+    return np.round(places).astype(np.int64)
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,18 +2,18 @@
 
 import os
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.errors import CollectionError, MediaError, QueryError
-from retrieval.query import check_parts, format_item, split_item
-from retrieval.ranking import MAX_PROBES, Embedded, best_scores, blend, moments, spread, thin
-from retrieval.types import FloatMatrix, Hit, Hits, Kind, Part, Pixels, Query, Sample, Where
+from retrieval.errors import CollectionError, QueryError
+from retrieval.query import check_parts, format_item
+from retrieval.ranking import best_scores, moments
+from retrieval.reading import read_query
+from retrieval.types import FloatMatrix, Hit, Hits, Kind, Query, Share, Where
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 Sort = Literal["score", "date", "path"]
 
 _FIRST_FETCH = 64
-_SPREAD_OVER = 1000
 _DECIMALS = 6
 _EDGE = 2e-6  # scores this near to one another may round to the same ``_DECIMALS``
 _ATTEMPTS = 5
-_MISSING = "there is no file and no indexed item {!r}; give the path of a picture or clip, or an item as a.mp4#t=12.5"
 
 
 class Searcher:
@@ -42,7 +40,16 @@ class Searcher:
         self.collection = collection
         self.embedder = embedder
 
-    def search(self, query: Query, k: int = 10, *, offset: int = 0, sort: Sort = "score", per_video: int = 3) -> Hits:
+    def search(
+        self,
+        query: Query,
+        k: int = 10,
+        *,
+        offset: int = 0,
+        sort: Sort = "score",
+        per_video: int = 3,
+        explain: bool = False,
+    ) -> Hits:
         """Return hits ``offset`` to ``offset + k`` of the order by score; fewer only when no more exist.
 
         A hit is a picture, or a moment of a video (at most ``per_video`` of one). Its score is the cosine with the
@@ -50,7 +57,8 @@ class Searcher:
         gap or repetition. An indexed file that is itself part of the query is left out, whatever name it is given by;
         other files of the same bytes are hits. ``sort`` puts those k in another order, by path, or newest first (by the
         wall-clock time that the filter ``date`` compares); ``rank`` stays the place by score. Files on sources that are
-        offline can be found, files that are gone cannot.
+        offline can be found, files that are gone cannot. With ``explain``, hits say what each part of the query added
+        to their score.
 
         Raises:
             QueryError: a part that is not to be found, parts that cancel one another out, k < 1, or a bad filter.
@@ -63,37 +71,19 @@ class Searcher:
         self.collection.check_model(self.embedder.spec)
         for attempt in range(_ATTEMPTS):
             try:
-                reading = _Reading(self.collection, self.embedder)
-                probes = self._probes(reading.embed(query.parts))
-                found, searched = self._ranked(probes, query.where, reading.own, offset + k, per_video)
+                read = read_query(query, self.embedder, self.collection)
+                found, searched = self._ranked(read.mixed.probes, query.where, read.own, offset + k, per_video)
+                found = found[offset:]
+                told = (
+                    read.shares(self.collection.vectors([one.key for one in found])) if explain else [()] * len(found)
+                )
                 break
             except KeyError:  # an item was removed by another process between two looks
                 if attempt == _ATTEMPTS - 1:
                     raise CollectionError("the collection changes faster than it can be read; try again") from None
-        ranked = enumerate(found[offset : offset + k], offset + 1)
+        ranked = enumerate((one._replace(shares=each) for one, each in zip(found, told, strict=True)), offset + 1)
         hits = tuple(_hit(rank, one) for rank, one in _sorted(ranked, sort))
-        return Hits(query, hits, searched, tuple(reading.notes))
-
-    def _probes(self, parts: Sequence[Embedded]) -> FloatMatrix:
-        if len({part.modality for part in parts}) > 1:
-            parts = self._with_spread(parts)
-        try:
-            return blend(parts)
-        except ValueError:
-            raise QueryError("the parts of the query cancel one another out; change a weight or take one out") from None
-
-    def _with_spread(self, parts: Sequence[Embedded]) -> list[Embedded]:
-        """Measure over the collection how far each part's scores spread."""
-        rows = [thin(part.vectors, MAX_PROBES) for part in parts]
-        count = min(_SPREAD_OVER, self.collection.count())
-        if count < 1:
-            return list(parts)
-        scores = self.collection.search(np.concatenate(rows), count).scores
-        ends = np.cumsum([len(part) for part in rows])
-        return [
-            part._replace(spread=spread(scores[end - len(row) : end]))
-            for part, row, end in zip(parts, rows, ends, strict=True)
-        ]
+        return Hits(query, hits, searched, read.notes)
 
     def _ranked(
         self, probes: FloatMatrix, where: Where | None, own: frozenset[str], need: int, per_video: int
@@ -125,6 +115,7 @@ class _Found(NamedTuple):
     at_s: float | None
     start_s: float | None
     end_s: float | None
+    shares: tuple[Share, ...] = ()
 
     @property
     def place(self) -> tuple[float, bytes, float]:
@@ -192,125 +183,6 @@ class _Ranking:
         ]
 
 
-class _Reading:
-    """Embeds the parts of one query; ``own`` are the real paths of its files, ``notes`` what the user should know."""
-
-    def __init__(self, collection: "Collection", embedder: "Embedder") -> None:
-        self._collection, self._embedder = collection, embedder
-        self._paths: set[str] = set()
-        self.notes: list[str] = []
-
-    @property
-    def own(self) -> frozenset[str]:
-        return frozenset(self._paths)
-
-    def embed(self, parts: Sequence[Part]) -> list[Embedded]:
-        """Return the parts as vectors, in their order."""
-        words = [part.value for part in parts if part.kind == "text"]
-        rows = iter(self._embedder.embed_texts(words) if words else ())
-        self.notes += dict.fromkeys(note for text in words for note in self._embedder.text_notes(text))
-        return [
-            Embedded(np.asarray(next(rows))[None], part.weight, "text")
-            if part.kind == "text"
-            else Embedded(
-                self._item(part.value) if part.kind == "item" else self._file(part.value), part.weight, "picture"
-            )
-            for part in parts
-        ]
-
-    def _file(self, value: str) -> FloatMatrix:
-        """Return the vectors of a picture, or of keyframes of a clip: stored ones if it is indexed and unchanged."""
-        path, real = _places(value)
-        self._paths.add(str(real))
-        for known in dict.fromkeys((path, real)):
-            record = self._collection.find_file(known)
-            if record and record.status == "ok" and _unchanged(known, record.size_bytes, record.mtime_ns):
-                stored = self._collection.frames(record.id).vectors
-                if len(stored):
-                    return stored
-        return self._decoded(path, None)
-
-    def _item(self, value: str) -> FloatMatrix:
-        """Return the vector of a stored item, or of the frame at that time of a file that is not indexed."""
-        for name, at_s in dict.fromkeys(((value, None), split_item(value))):
-            path, real = _places(name)
-            self._paths.add(str(real))
-            for known in dict.fromkeys((path, real)):
-                row = self._collection.find_item(known, at_s)
-                if row is not None:
-                    if row.kind == "image" or at_s is not None:
-                        return self._collection.vectors([row.key])
-                    return self._frames(row.file_id)
-            if at_s is not None and os.path.isfile(path):  # noqa: PTH113 - False for a name too long
-                return self._decoded(path, at_s)
-        raise QueryError(_MISSING.format(value[:200]))
-
-    def _frames(self, file_id: int) -> FloatMatrix:
-        vectors = self._collection.frames(file_id).vectors
-        if not len(vectors):
-            raise KeyError(file_id)
-        return vectors
-
-    def _decoded(self, path: Path, at_s: float | None) -> FloatMatrix:
-        from retrieval.config import Sampling
-        from retrieval.embedding.base import usable
-        from retrieval.media import open_media
-
-        prepare = self._embedder.preprocess
-        pre = self._embedder.spec.preprocessing
-        try:
-            with open_media(path, Sampling(), max(pre.height, pre.width)) as media:
-                pixels = _evenly(media, prepare, MAX_PROBES) if at_s is None else _nearest(media, prepare, at_s)
-                self.notes += [f"{path}: {note}" for note in media.notes]
-        except MediaError as error:
-            raise MediaError(f"{path} cannot be used to search with: {error}; give another file") from None
-        if pixels:
-            vectors = self._embedder.embed_pixels(np.stack(pixels))
-            good: FloatMatrix = vectors[usable(vectors)]
-            if len(good):
-                return good
-        raise MediaError(f"{path} cannot be used to search with: the model gives no vector for it; give another file")
-
-
-def _evenly(samples: Iterable[Sample], prepare: Callable[[Pixels], Pixels], most: int) -> list[Pixels]:
-    """Return the pixels of at most ``most`` samples, about evenly from first to last; memory is bounded."""
-    kept: list[Pixels] = []
-    stride = 1
-    for place, sample in enumerate(samples):
-        if place % stride == 0:
-            kept.append(prepare(sample.pixels))
-        if len(kept) == 4 * most:
-            kept, stride = kept[::2], 2 * stride
-    places = thin(np.arange(len(kept), dtype=np.float32)[:, None], most)[:, 0]
-    return [kept[int(place)] for place in places]
-
-
-def _nearest(samples: Iterable[Sample], prepare: Callable[[Pixels], Pixels], at_s: float) -> list[Pixels]:
-    """Return the pixels of the sample nearest in time; of a picture's only one."""
-    best = min(samples, key=lambda sample: abs((sample.item.at_s or 0.0) - at_s), default=None)
-    return [] if best is None else [prepare(best.pixels)]
-
-
-def _places(name: str) -> tuple[Path, Path]:
-    """Return a file's absolute path with its links as they are, and its real one."""
-    try:
-        possible = b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:
-        possible = False
-    if not possible:
-        raise QueryError(_MISSING.format(name[:200]))
-    return Path(os.path.abspath(name)), Path(os.path.realpath(name))  # noqa: PTH100 - takes ".." out and keeps links
-
-
-def _unchanged(path: Path, size_bytes: int, mtime_ns: int) -> bool:
-    """Say whether a file is as it was when it was indexed; one that is away counts as it was."""
-    try:
-        found = path.stat()
-    except OSError:
-        return True
-    return (found.st_size, found.st_mtime_ns) == (size_bytes, mtime_ns)
-
-
 def _hit(rank: int, found: _Found) -> Hit:
     row = found.row
     path = os.fspath(row.path)
@@ -328,6 +200,7 @@ def _hit(rank: int, found: _Found) -> Hit:
         row.height,
         row.taken_at,
         found.key,
+        found.shares,
     )
 
 

@@ -136,12 +136,24 @@ class Query:
         return format_query(self)
 
 
+class Share(NamedTuple):
+    """What one part of a query adds to a score; the shares of all its parts sum to the score (to 1e-6).
+
+    ``at_s`` is the time, in seconds, of the best matching keyframe where the part is a clip, else ``None``.
+    """
+
+    part: Part
+    share: float
+    at_s: float | None = None
+
+
 class Hit(NamedTuple):
     """One result as shown: a picture, or a moment of a video.
 
     ``score`` is the cosine similarity of the best frame with the query (higher is better; not a probability).
     ``start_s``, ``end_s`` and ``at_s`` (the best frame) are seconds, ``None`` for a picture. ``item`` names the hit so
-    that it can be used as a query: ``path`` or ``path#t=12.5``.
+    that it can be used as a query: ``path`` or ``path#t=12.5``. ``shares`` has one entry a part of the query, in their
+    order, when they were asked for.
     """
 
     rank: int
@@ -156,6 +168,7 @@ class Hit(NamedTuple):
     height: int
     taken_at: str | None
     key: int
+    shares: tuple[Share, ...] = ()
 
 
 class Hits(NamedTuple):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.present import as_jsonl, as_paths, as_rows, timestamp, visible
-from retrieval.types import Hit, Hits, Part, Query
+from retrieval.present import as_jsonl, as_paths, as_rows, as_told_rows, rounded, timestamp, visible
+from retrieval.types import Hit, Hits, Part, Query, Share
 
 PHOTO = Hit(
     1, 0.31234567, "/photos/a.jpg", "image", None, None, None, "/photos/a.jpg", 640, 480, "2024-05-01T12:30:00", 1
@@ -107,3 +107,29 @@ def test_a_timestamp_is_the_time_to_the_millisecond(seconds):
     assert int(minutes) < 60
     assert Fraction(rest) < 60
     assert float(3600 * int(hours) + 60 * int(minutes) + Fraction(rest)) == pytest.approx(seconds, abs=6e-4)
+
+
+def test_parts_are_there_only_when_they_were_asked_for():
+    dog, people = Part("text", "a dog"), Part("text", "people", -0.5)
+    told = PHOTO._replace(shares=(Share(dog, 0.33333349), Share(people, -0.02098782)))
+    plain, line = (json.loads(next(iter(as_jsonl(hits(hit))))) for hit in (PHOTO, told))
+    assert line == plain | {
+        "parts": [{"part": '"a dog"', "share": 0.333334}, {"part": '- 0.5:"people"', "share": -0.020988}]
+    }
+    assert as_told_rows(hits(told))[0][4] == '+0.3333 "a dog", -0.0210 - 0.5:"people"'
+
+
+def test_the_keyframe_of_a_clip_is_told():
+    clip = MOMENT._replace(shares=(Share(Part("image", "x.mp4"), 0.25, 61.5),))
+    assert json.loads(next(iter(as_jsonl(hits(clip)))))["parts"] == [
+        {"part": 'like:"x.mp4"', "share": 0.25, "at_s": 61.5}
+    ]
+    assert as_told_rows(hits(clip))[0][4] == '+0.2500 like:"x.mp4" at 00:01:01.500'
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=8), st.sampled_from([4, 6]))
+def test_rounded_shares_sum_to_the_total(shares, decimals):
+    total = round(sum(shares), decimals)
+    found = rounded(shares, total, decimals)
+    assert round(sum(found), decimals) == pytest.approx(total, abs=1e-12)
+    assert found == pytest.approx(shares, abs=len(shares) * 10.0**-decimals)

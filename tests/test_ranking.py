@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -16,7 +16,9 @@ from retrieval.ranking import (
     Moment,
     best_scores,
     blend,
+    mix,
     moments,
+    shares,
     spread,
     thin,
 )
@@ -264,3 +266,49 @@ def test_a_short_dip_does_not_cut_a_moment():
 def test_a_long_dip_does():
     found = cut([0.1, 0.1, 0.1, 0.3, 0.28, 0.1, 0.1, 0.29, 0.1, 0.1, 0.1])
     assert [(moment.start_s, moment.end_s) for moment in found][:2] == [(6.0, 10.0), (14.0, 16.0)]
+
+
+# -------------------------------------------------------------------------------------------------------- shares
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_shares_sum_to_the_score(data, seed):
+    rng = np.random.default_rng(seed)
+    parts = []
+    for place in range(data.draw(st.integers(1, 4))):
+        rows = unit(rng.standard_normal((data.draw(st.integers(1, 20)), 16)))
+        weight = data.draw(st.floats(0.01, 50)) * (1 if place == 0 or data.draw(st.booleans()) else -1)
+        modality = data.draw(st.sampled_from(["text", "picture"]))
+        parts.append(Embedded(rows, weight, modality, data.draw(st.sampled_from([0.0, 0.05, 0.4]))))
+    vectors = unit(rng.standard_normal((5, 16)))
+    try:
+        mixed = mix(parts)
+    except ValueError:
+        assume(False)
+    found, best = shares(vectors, mixed)
+    assert found.shape == (5, len(parts))
+    assert found.sum(axis=1) == pytest.approx(best_scores(vectors, mixed.probes), abs=1e-6)
+    assert mixed.rows.shape == (len(mixed.probes), len(parts))
+    for part, rows in zip(parts, mixed.rows[best].T, strict=True):
+        assert (rows == -1).all() if part.weight < 0 else ((rows >= 0) & (rows < len(part.vectors))).all()
+
+
+def test_a_share_is_what_is_lost_without_the_part():
+    x, y, z = np.eye(3, dtype=np.float32)
+    mixed = mix([text(x), text(y, -1.0)])
+    found, _ = shares(np.stack([x, y, z]), mixed)
+    assert found == pytest.approx(np.array([[1, 0], [0, -1], [0, 0]]) / 2**0.5)
+
+
+def test_the_row_is_that_of_the_keyframe_that_matches():
+    frames = np.eye(8, dtype=np.float32)
+    mixed = mix([Embedded(frames, 1.0, "picture"), text(-frames[0], 0.01)])
+    _, best = shares(frames[[5, 2]], mixed)
+    assert mixed.rows[best, 0].tolist() == [5, 2]
+
+
+def test_a_score_beyond_one_is_one_and_its_shares_with_it():
+    x = np.eye(4, dtype=np.float32)[:1]
+    found, _ = shares(x * 1.001, mix([text(x), text(x)]))
+    assert found == pytest.approx(np.array([[0.5, 0.5]]))

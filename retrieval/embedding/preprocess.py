@@ -1,5 +1,7 @@
 """From pixels of any size to the input of an image tower: pure, and byte for byte what OpenCLIP does to a picture."""
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
@@ -14,6 +16,31 @@ _FILTERS = {
 }
 # A panorama whose scaled form would be this many times the crop is cut before it is scaled, to bound the memory.
 _PANORAMA = 8
+
+
+class Window(NamedTuple):
+    """What part of a picture fills the tower's input, as fractions of the picture's width and height.
+
+    (0, 0, 1, 1) is the whole picture; beyond it lies what ``pad`` adds, and what ``crop`` cuts off is not inside.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def window(width: int, height: int, how: Preprocessing) -> Window:
+    """Return where ``preprocess`` takes its result from in a picture of that size in pixels."""
+    if how.resize == "squash":
+        return Window(0.0, 0.0, 1.0, 1.0)
+    if how.resize == "crop":
+        wide, high = _cover(width, height, how)
+        left, top = round((wide - how.width) / 2.0), round((high - how.height) / 2.0)
+    else:
+        wide, high = _fit(width, height, how)
+        left, top = -((how.width - wide) // 2), -((how.height - high) // 2)
+    return Window(left / wide, top / high, (left + how.width) / wide, (top + how.height) / high)
 
 
 def preprocess(pixels: Pixels, how: Preprocessing) -> Pixels:
@@ -56,9 +83,14 @@ def _cover(width: int, height: int, how: Preprocessing) -> tuple[int, int]:
     return round(width / ratio), round(height / ratio)
 
 
+def _fit(width: int, height: int, how: Preprocessing) -> tuple[int, int]:
+    """Return the scaled size whose longer side is that of the tower."""
+    ratio = max(height / how.height, width / how.width)
+    return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+
 def _pad(image: Image.Image, how: Preprocessing, resample: Image.Resampling) -> Image.Image:
-    ratio = max(image.height / how.height, image.width / how.width)
-    width, height = max(1, round(image.width / ratio)), max(1, round(image.height / ratio))
+    width, height = _fit(image.width, image.height, how)
     canvas = Image.new("RGB", (how.width, how.height))
     canvas.paste(image.resize((width, height), resample), ((how.width - width) // 2, (how.height - height) // 2))
     return canvas
