@@ -95,7 +95,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its parameters
     call = Call(settings_for(collection, device), model, collection is not None, fmt)
     asking = Asking(measures, unique_captions, frames, k, where)
     extras = Extras(against, dump, html, published, grades, describe)
-    _check(call, asking, extras, queries, images_dir)
+    _check(call, asking, extras, queries, images_dir, of_captions=strict or (protocol or split) is not None)
     if queries is not None:
         run_library(queries, call, asking, extras)
     elif images_dir is None or captions_tsv is None:
@@ -105,7 +105,9 @@ def evaluate(  # noqa: PLR0913 - a command's options are its parameters
         (run_served if call.on_collection else run_dataset)(source, call, asking, extras)
 
 
-def _check(call: Call, asking: Asking, extras: Extras, queries: Path | None, images_dir: Path | None) -> None:
+def _check(
+    call: Call, asking: Asking, extras: Extras, queries: Path | None, images_dir: Path | None, *, of_captions: bool
+) -> None:
     """Refuse options that do not go together.
 
     Raises:
@@ -114,6 +116,8 @@ def _check(call: Call, asking: Asking, extras: Extras, queries: Path | None, ima
     on_collection = call.on_collection or queries is not None
     if queries is not None and images_dir is not None:
         raise OptionError("--queries asks a collection; leave the folder and the captions out")
+    if queries is not None and of_captions:
+        raise OptionError("--protocol, --split and --strict are of captioned pictures; leave them out with --queries")
     for name, given, fits in (
         ("-k", asking.k is not None, on_collection),
         ("--where", bool(asking.where), call.on_collection and queries is None),

@@ -1,6 +1,7 @@
 """What ``sightseek evaluate`` does with its options: one library call, then the report and what was asked beside it."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -67,14 +68,21 @@ class Extras(NamedTuple):
         """Look at the files before the long work begins.
 
         Raises:
-            OptionError: one to be read is not there, or one to be written has no folder.
+            OptionError: one to be read is not there, one to be written has no folder or is one, or two are the same.
         """
         for name, path in (("--against", self.against), ("--grades", self.grades)):
             if path is not None and not path.is_file():
                 raise OptionError(f"{name} {path}: there is no such file")
+        named = {os.path.realpath(path) for path in (self.against, self.grades) if path is not None}
         for name, path in (("--dump", self.dump), ("--html", self.html)):
             if path is not None and not path.absolute().parent.is_dir():
                 raise OptionError(f"{name} {path}: there is no folder {path.absolute().parent}; make it first")
+            if path is not None and path.exists() and not path.is_file():
+                raise OptionError(f"{name} {path}: this is no ordinary file; name another")
+            if path is not None and os.path.realpath(path) in named:
+                raise OptionError(f"{name} {path}: another option names this file as well; name another")
+            if path is not None:
+                named.add(os.path.realpath(path))
 
 
 class Call(NamedTuple):
@@ -94,6 +102,7 @@ def run_dataset(source: Source, call: Call, asking: Asking, extras: Extras) -> N
 
     dataset = _dataset(source, asking)
     options = Options(asking.further(), asking.unique_captions, Sampling.parse(asking.frames))
+    bank = () if extras.describe is None else _bank(source, dataset, extras.describe)
     embedder = open_embedder(call.model or call.settings.model or DEFAULT_MODEL, call.settings.device)
     with native_libraries_silenced(), progress_display() as show:
         outcome = measure_dataset(dataset, embedder, options, counting(show))
@@ -110,7 +119,7 @@ def run_dataset(source: Source, call: Call, asking: Asking, extras: Extras) -> N
     if report.text_to_image.measures:
         tables.append(measures_table(report))
     try:
-        for table, name, value in _beside(outcome, dataset, embedder, source, asking, extras):
+        for table, name, value in _beside(outcome, dataset, embedder, bank, asking, extras):
             tables.append(table)
             data[name] = value
     finally:  # the long work is done: what it found is shown, whatever is wrong with the files beside it
@@ -121,7 +130,7 @@ def run_dataset(source: Source, call: Call, asking: Asking, extras: Extras) -> N
 def run_served(source: Source, call: Call, asking: Asking, extras: Extras) -> None:
     """Measure the searches of a collection beside exact search."""
     from retrieval.evaluation.served import ServedOptions, evaluate_served
-    from retrieval.evaluation.tables import agreement_table, comparison_table, served_summary, served_table
+    from retrieval.evaluation.tables import agreement_table, served_summary, served_table
     from retrieval.query import parse_where
     from retrieval.store import Collection
 
@@ -140,17 +149,16 @@ def run_served(source: Source, call: Call, asking: Asking, extras: Extras) -> No
     _say_what_failed(report.failed)
     _dump(extras, report.asked)
     tables = [served_table(report), agreement_table(report)]
-    comparison = _comparison(extras, report.asked, list(report.losses))
     data = report.to_json()
-    if comparison is not None:
-        tables.append(comparison_table(comparison))
-        data["against"] = comparison.to_json()
     filtered = f" that {report.where!r} selects" if report.where else ""
     head = (
         f"model {report.model['name']}, {report.index['kind']} index, first {report.k} hits: "
         f"{report.captions:,} queries, gallery of {report.gallery:,} files ({report.items:,} items){filtered}"
     )
-    _print(call, head, tables, data)
+    try:
+        _add_comparison(tables, data, _comparison(extras, report.asked, list(report.losses)))
+    finally:
+        _print(call, head, tables, data)
     _write_html(extras, served_summary(report, tables, source.images_dir.absolute()), report.asked)
 
 
@@ -158,7 +166,6 @@ def run_library(queries: Path, call: Call, asking: Asking, extras: Extras) -> No
     """Measure labelled queries on the user's own collection."""
     from retrieval.evaluation.library import DEPTH, evaluate_library, summary_of
     from retrieval.evaluation.run import STANDARD
-    from retrieval.evaluation.tables import comparison_table
     from retrieval.store import Collection
 
     depth, further = asking.k or DEPTH, asking.further()
@@ -176,15 +183,14 @@ def run_library(queries: Path, call: Call, asking: Asking, extras: Extras) -> No
     _dump(extras, report.asked)
     summary = summary_of(report, queries)
     tables, data = list(summary.tables), report.to_json()
-    comparison = _comparison(extras, report.asked, further or STANDARD)
-    if comparison is not None:
-        tables.append(comparison_table(comparison))
-        data["against"] = comparison.to_json()
     head = (
         f"model {summary.model}: {report.found.queries:,} queries, gallery of {report.gallery:,} items, "
         f"first {report.depth} hits"
     )
-    _print(call, head, tables, data)
+    try:
+        _add_comparison(tables, data, _comparison(extras, report.asked, further or STANDARD))
+    finally:
+        _print(call, head, tables, data)
     _write_html(extras, summary._replace(tables=tuple(tables)), report.asked)
 
 
@@ -222,11 +228,11 @@ def _embedder_of(collection: "Collection", call: Call) -> "Embedder":
 
 
 def _beside(
-    outcome: "Outcome", dataset: "Dataset", embedder: "Embedder", source: Source, asking: Asking, extras: Extras
+    outcome: "Outcome", dataset: "Dataset", embedder: "Embedder", bank: "Sequence[str]", asking: Asking, extras: Extras
 ) -> "Iterator[tuple[Table, str, Any]]":
     """Yield a table, its name in JSON and its value there for each thing that was asked besides the report."""
     from retrieval.evaluation import tables as made
-    from retrieval.evaluation.run import STANDARD
+    from retrieval.evaluation.run import STANDARD, describe_dataset
 
     comparison = _comparison(extras, outcome.asked, (*STANDARD, *asking.further()))
     if comparison is not None:
@@ -245,8 +251,8 @@ def _beside(
         else:
             table = made.published_table(rows, outcome.report, embedder.spec.name)
             yield table, "published", [made.published_json(row) for row in rows]
-    if extras.describe is not None:
-        described = _described(source, dataset, outcome, embedder, extras.describe)
+    if bank:
+        described = describe_dataset(dataset, outcome.vectors, bank, embedder)
         yield made.described_table(described), "describe", described
 
 
@@ -258,17 +264,28 @@ def _comparison(extras: Extras, asked: "Sequence[Asked]", measures: "Sequence[Me
     return compare_with(extras.against, asked, tuple(dict.fromkeys(measures)))
 
 
-def _described(
-    source: Source, dataset: "Dataset", outcome: "Outcome", embedder: "Embedder", split: str
-) -> dict[str, Any]:
-    """Score descriptions made of another split's sentences."""
-    from retrieval.evaluation.datasets import read_any
-    from retrieval.evaluation.run import describe_dataset
+def _add_comparison(tables: "list[Table]", data: dict[str, Any], comparison: "Comparison | None") -> None:
+    if comparison is not None:
+        from retrieval.evaluation.tables import comparison_table
 
-    if split == dataset.captions.split:
+        tables.append(comparison_table(comparison))
+        data["against"] = comparison.to_json()
+
+
+def _bank(source: Source, dataset: "Dataset", split: str) -> tuple[str, ...]:
+    """Read the sentences of another split to describe with, before the long work begins.
+
+    Raises:
+        OptionError: they are of the very pictures that are to be described.
+        DatasetError: the split is empty.
+    """
+    from retrieval.evaluation.datasets import read_any
+
+    bank = read_any(source.captions, source.images_dir, split, most=dataset.protocol.most)
+    own = {name if not dataset.protocol.stems else Path(name).stem for name in dataset.captions.images}
+    if not own.isdisjoint(bank.images):  # captions that name no split are of any split that is asked for
         raise OptionError(f"--describe {split} would describe pictures by their own captions; name another split")
-    bank = read_any(source.captions, source.images_dir, split, most=dataset.protocol.most).captions
-    return describe_dataset(dataset, outcome.vectors, bank, embedder)
+    return bank.captions
 
 
 def _print(call: Call, head: str, tables: "Sequence[Table]", data: dict[str, Any]) -> None:

@@ -80,13 +80,14 @@ def rankings_of(asked: Sequence[Asked]) -> Rankings:
     rows = [_ranks(one) for one in asked]
     starts = np.cumsum([0, *map(len, rows)])
     ranks = np.fromiter((rank for row in rows for rank in row), np.int64)
+    grades = np.array(
+        [grade for one, row in zip(asked, rows, strict=True) for grade in one.grades or [1] * len(row)], float
+    )
     # How large the gallery was is not recorded; what was found last is as good for every measure.
     gallery = int(max((rank for rank in ranks.tolist() if rank < _NOWHERE), default=1))
     is_found = np.array([bool(row) and row[0] < _NOWHERE for row in rows], dtype=np.bool_)
     best = np.array([one.rank for one in asked], dtype=np.int64)
-    return Rankings(
-        starts, ranks, np.ones(len(ranks)), np.where(is_found, best, np.maximum(best, gallery + 1)), gallery
-    )
+    return Rankings(starts, ranks, grades, np.where(is_found, best, np.maximum(best, gallery + 1)), gallery)
 
 
 def _ranks(one: Asked) -> list[int]:

@@ -148,12 +148,12 @@ def _tab_lines(path: Path) -> Iterator[Line]:
 
 
 def _line(path: Path, number: int, raw: bytes) -> Line:
+    if len(raw) >= MAX_LINE:
+        raise DatasetError(f"{path}, line {number}: longer than {MAX_LINE:,} bytes; is this a captions file?")
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise DatasetError(f"{path}, line {number}: not UTF-8; save the file as UTF-8") from None
-    if len(raw) >= MAX_LINE:
-        raise DatasetError(f"{path}, line {number}: longer than {MAX_LINE:,} bytes; is this a captions file?")
     fields = [field.strip() for field in text.split("\t")]
     if len(fields) != 3:
         raise DatasetError(

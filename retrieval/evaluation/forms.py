@@ -5,9 +5,9 @@ Each reader yields ``Line``: a picture by its name in the folder of pictures, it
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from retrieval.errors import DatasetError
 from retrieval.media.suffixes import MEDIA_SUFFIXES
@@ -151,10 +151,13 @@ def one_of(files: Mapping[str, list[str]], stem: str, folder: Path) -> str:
 
 def _json(path: Path) -> list[Any]:
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
+        with path.open("rb") as file:
+            raw = file.read(MAX_JSON_BYTES + 1)
+        if len(raw) > MAX_JSON_BYTES:
             raise DatasetError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes; is this a captions file?")
-        with path.open(encoding="utf-8") as file:
-            data = json.load(file, object_hook=lambda one: {key: one[key] for key in _KEPT if key in one})
+        text = raw.decode("utf-8-sig")
+        del raw
+        data = json.loads(text, object_hook=lambda one: {key: one[key] for key in _KEPT if key in one})
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of captions") from None
     except (ValueError, RecursionError) as error:
@@ -174,8 +177,8 @@ def _column(path: Path, names: list[str], wanted: tuple[str, ...]) -> int:
     )
 
 
-def _bounded(path: Path, lines: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
+def _bounded(path: Path, file: TextIO) -> Iterator[str]:
+    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), ""), 1):
         if len(line) > MAX_LINE:
             raise DatasetError(f"{path}, line {number}: longer than {MAX_LINE:,} characters; is this a captions file?")
         yield line

@@ -25,7 +25,7 @@ LOWEST = 1.0
 MEASURES = (Measure("nDCG", 5), Measure("nDCG", 10), Measure("nDCG"))
 _MAX_LINE = 10_000
 _DECIMALS = 4
-_BLOCK = 2048
+_BLOCK_CELLS = 2**22
 
 
 class Judgement(NamedTuple):
@@ -142,8 +142,9 @@ def kendall(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]])
     """Return Kendall's tau-b (1945), which allows for ties; 0 where one side is constant."""
     one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
     agreeing = untied_one = untied_other = 0
-    for start in range(0, len(one), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    step = max(1, _BLOCK_CELLS // max(1, len(one)))
+    for start in range(0, len(one), step):
+        block = slice(start, start + step)
         by_one = np.sign(one[block, None] - one[None, :]).astype(np.int8)
         by_other = np.sign(other[block, None] - other[None, :]).astype(np.int8)
         agreeing += int((by_one * by_other).sum(dtype=np.int64))

@@ -126,7 +126,7 @@ def render(
             direction,
             title,
             sum(one.direction == direction for one in asked),
-            bars([one.rank for one in asked if one.direction == direction]),
+            _bars_of([one for one in asked if one.direction == direction], summary),
             tuple(_row(one, _where(one, summary), summary.folder, shown) for one in chosen[direction]),
         )
         for direction, title in _TITLES.items()
@@ -139,8 +139,16 @@ def render(
     return page.render(summary=summary, sections=sections)
 
 
-def bars(ranks: Sequence[int]) -> tuple[Bar, ...]:
-    """Count ranks in the ranges 1, 2-5, 6-10, 11-20, 21-50, 51-100 and beyond; ranges behind the last are left out."""
+def _bars_of(asked: Sequence[Asked], summary: Summary) -> tuple[Bar, ...]:
+    found = [one.rank for one in asked if not _is_missed(one, summary)]
+    return bars(found, len(asked) - len(found))
+
+
+def bars(ranks: Sequence[int], missed: int = 0) -> tuple[Bar, ...]:
+    """Count ranks in the ranges 1, 2-5, 6-10, 11-20, 21-50, 51-100 and beyond, and queries that found nothing right.
+
+    Ranges behind the last are left out.
+    """
     counts: list[tuple[str, int]] = []
     low = 1
     for high in _BINS:
@@ -149,8 +157,10 @@ def bars(ranks: Sequence[int]) -> tuple[Bar, ...]:
     counts.append((f"over {_BINS[-1]}", sum(rank >= low for rank in ranks)))
     while len(counts) > 1 and not counts[-1][1]:
         counts.pop()
+    if missed:
+        counts.append(("not found", missed))
     longest = max(count for _, count in counts) or 1
-    return tuple(Bar(label, n, 100 * n / max(1, len(ranks)), 100 * n / longest) for label, n in counts)
+    return tuple(Bar(label, n, 100 * n / max(1, len(ranks) + missed), 100 * n / longest) for label, n in counts)
 
 
 def _worst(asked: Sequence[Asked], direction: AskedDirection, count: int) -> list[Asked]:
@@ -208,10 +218,15 @@ def _signed(part: Part, first: bool) -> str:
 
 
 def _where(one: Asked, summary: Summary) -> str:
+    return "the right one was not found" if _is_missed(one, summary) else f"the right one stands at {one.rank:,}"
+
+
+def _is_missed(one: Asked, summary: Summary) -> bool:
+    """Return whether nothing right was found: its rank may be small where few hits were looked at."""
+    if one.ranks is not None:
+        return not one.ranks
     gallery = dict(summary.counts).get(_GALLERIES[one.direction])
-    if gallery is not None and one.rank > gallery:
-        return "the right one was not found"
-    return f"the right one stands at {one.rank:,}"
+    return gallery is not None and one.rank > gallery
 
 
 def _row(one: Asked, where: str, folder: Path, shown: Mapping[Place, Thumbnail]) -> Row:

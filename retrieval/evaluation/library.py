@@ -234,6 +234,7 @@ def _asked(question: Question, answer: _Answer, gallery: int) -> Asked:
         answer.found,
         answer.ranks[0],
         tuple(rank for rank in answer.ranks if rank <= gallery),
+        answer.grades if any(grade != 1 for grade in answer.grades) else None,
     )
 
 

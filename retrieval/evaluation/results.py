@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, BinaryIO, Literal, NamedTuple, get_args
 
-from retrieval.errors import DatasetError
+from retrieval.errors import CollectionError, DatasetError
+from retrieval.evaluation.queries import MAX_GRADE
 
 SHOWN = 10
 """So many found rows are kept of each query."""
 
 MAX_DUMP_LINE = 1 << 20
 MAX_DUMP_ROWS = 2_000_000
+MAX_RANK = 2**32
 
 AskedDirection = Literal["text_to_image", "image_to_text", "library"]
 
@@ -22,8 +24,9 @@ class Asked(NamedTuple):
     ``query`` is the words, or the path of the picture when ``is_picture``. ``relevant`` names the right rows: paths
     (``text_to_image``), captions (``image_to_text``), paths or ``path#t=a-b`` with seconds (``library``). ``found`` is
     the first ten rows, best first, each with its score. ``rank`` is that of the best right row, from 1, ties against
-    the model; one more than the gallery holds when it is never found. ``ranks`` are those of all right rows that are
-    found, ascending; ``None`` where only the best one is known.
+    the model; more than what was looked at holds when it is never found. ``ranks`` are those of all right rows that are
+    found, ascending; ``None`` where only the best one is known. ``grades`` are those of all right rows, the found ones
+    first, in the order of ``ranks``; ``None`` where all are 1.
     """
 
     direction: AskedDirection
@@ -33,6 +36,7 @@ class Asked(NamedTuple):
     found: tuple[tuple[str, float], ...]
     rank: int
     ranks: tuple[int, ...] | None = None
+    grades: tuple[int, ...] | None = None
 
 
 class Table(NamedTuple):
@@ -58,20 +62,22 @@ class Summary(NamedTuple):
 
 
 def write_dump(path: Path, asked: Iterable[Asked]) -> None:
-    """Write one JSON object a query and line (ASCII), through a temporary file beside ``path``.
+    """Write one JSON object a query and line (ASCII), whole or not at all, readable by its owner alone.
 
     Raises:
         DatasetError: the file cannot be written.
     """
-    beside = path.with_name(f"{path.name}.part")
+    from retrieval.store.durable import replace
+
+    def write(file: BinaryIO) -> None:
+        for one in asked:
+            file.write(json.dumps(_fields(one), ensure_ascii=True).encode("ascii") + b"\n")
+
     try:
-        with beside.open("w", encoding="ascii") as file:
-            for one in asked:
-                file.write(json.dumps(_fields(one), ensure_ascii=True) + "\n")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise DatasetError(f"{path} cannot be written ({error.strerror}); name another file for --dump") from None
+        replace(path, write)
+    except CollectionError as error:
+        said = getattr(error.__cause__, "strerror", None) or "no room or no right to write"
+        raise DatasetError(f"{path} cannot be written ({said}); name another file for --dump") from None
 
 
 def read_dump(path: Path) -> list[Asked]:
@@ -108,6 +114,13 @@ def _asked(path: Path, number: int, raw: bytes) -> Asked:
         if data["direction"] not in get_args(AskedDirection):
             raise ValueError("direction")
         ranks = data.get("ranks")
+        if not all(1 <= rank <= MAX_RANK for rank in (data["rank"], *(ranks or ()))):
+            raise ValueError("rank")
+        grades = data.get("grades")
+        if grades is not None and len(grades) != len(data["relevant"]):
+            raise ValueError("grades")
+        if not all(1 <= grade <= MAX_GRADE for grade in grades or ()):
+            raise ValueError("grades")
         return Asked(
             data["direction"],
             _text(data["query"]),
@@ -116,6 +129,7 @@ def _asked(path: Path, number: int, raw: bytes) -> Asked:
             tuple((_text(name), float(score)) for name, score in data["found"]),
             int(data["rank"]),
             None if ranks is None else tuple(sorted(map(int, ranks))),
+            None if grades is None else tuple(map(int, grades)),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise DatasetError(f"{path}, line {number}: no record of a query; give a file that --dump wrote") from None

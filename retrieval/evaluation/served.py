@@ -240,7 +240,8 @@ def _file_pairs(of_pictures: Pairs, right: list[list[int]]) -> Pairs:
 
 def _served(searcher: "Searcher", asking: _Asking, place_of: dict[Path, int], progress: Told | None) -> _Answers:
     """Ask each text; equal texts are asked once."""
-    size = (len(asking.texts), asking.options.depth())
+    # No more hits than files can be served; deeper answers would only take memory.
+    size = (len(asking.texts), min(asking.options.depth(), max(len(place_of), SHOWN)))
     answers = _Answers(np.full(size, -1, np.int64), np.full(size, -np.inf, np.float32))
     first: dict[str, int] = {}
     for row, text in enumerate(asking.texts):

@@ -1,6 +1,7 @@
 """Arrays that are costly to compute, kept in the user's cache folder: private, checked when read, bounded in size."""
 
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -40,17 +41,24 @@ def kept(folder: Path, name: str, shape: tuple[int, int], make: Callable[[], Flo
 def _read(path: Path, shape: tuple[int, int]) -> Halves | None:
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0) or np.lib.format.read_array_header_1_0(file) != (shape, False, np.dtype("<f2")):
+            header = _header(shape)
+            if file.read(len(header)) != header:  # not parsed: what is damaged may raise anything
                 return None
-            rows = np.fromfile(file, "<f2")
-    except (OSError, ValueError):
+            rows = np.fromfile(file, "<f2", shape[0] * shape[1] + 1)
+    except OSError:
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # used just now
     if rows.size != shape[0] * shape[1] or not np.isfinite(rows).all():
         return None
     return rows.reshape(shape)
+
+
+def _header(shape: tuple[int, int]) -> bytes:
+    """Return how a file of NumPy's of this shape begins."""
+    into = io.BytesIO()
+    np.lib.format.write_array_header_1_0(into, {"descr": "<f2", "fortran_order": False, "shape": shape})
+    return into.getvalue()
 
 
 def _write(path: Path, rows: Halves) -> None:

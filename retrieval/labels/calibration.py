@@ -159,7 +159,7 @@ def read_calibration(path: Path) -> Calibration:
             data = json.loads(file.read(_MOST_BYTES))
     except OSError as error:
         raise OptionError(f"--calibration {path} cannot be read ({error.strerror}); {_MAKE}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise OptionError(f"--calibration {path} is not JSON; {_MAKE}") from None
     try:
         if data["format"] != FORMAT:
@@ -174,7 +174,7 @@ def read_calibration(path: Path) -> Calibration:
             fitted=int(data["fitted"]),
             quality=Quality(**data["quality"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise OptionError(f"--calibration {path} is not a calibration of format {FORMAT}; {_MAKE}") from None
     sound = found.centre.ndim == 1 and bool(np.isfinite([found.slope, found.bias, *found.centre]).all())
     if not sound or found.slope <= 0:

@@ -20,7 +20,7 @@ from retrieval.embedding.folder import ModelFolder, read_model_folder
 from retrieval.errors import ModelError
 from retrieval.training.graph import FloatArray, quantise
 from retrieval.training.image_tower import BLOCKS, CUT, Weights
-from retrieval.training.model import Ensemble, Ids, Starter
+from retrieval.training.model import DIM, Ensemble, Ids, Starter
 from retrieval.training.report import load_tokenizer
 from retrieval.training.sources import prompt
 from retrieval.training.tail import Tail
@@ -30,6 +30,7 @@ CLASSES = "classes.txt"
 MOST_BYTES = 512 * 2**20
 """Larger files are not read: a starter's tower is a few tens of megabytes."""
 MOST_MEMBERS = 16
+MOST_LAYERS = 64
 
 Array = npt.NDArray[np.generic]
 Stored = Mapping[str, FloatArray]
@@ -69,7 +70,7 @@ def load_starter(folder: Path) -> Reloaded:
     try:
         model = _joined(image, text)
         pretrained = _pretrained(image, "" if isinstance(model, Starter) else "members.0.")
-    except (KeyError, ValueError, RuntimeError, IndexError, StopIteration) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError, StopIteration) as error:
         raise _foreign(folder, f"{error!s:.120}") from None
     return Reloaded(model, pretrained, classes, _tokenizer(found))
 
@@ -81,7 +82,10 @@ def _joined(image: Stored, text: Stored) -> Starter | Ensemble:
     made = [_member(image, text, prefix, lower) for prefix in prefixes]
     if prefixes == [""]:
         return made[0]
-    return Ensemble(made, torch.from_numpy(image["mix"])).eval()
+    mix = image["mix"]
+    if mix.shape != (DIM * len(made), DIM):
+        raise ValueError(f"mix of shape {mix.shape}")
+    return Ensemble(made, torch.from_numpy(mix)).eval()
 
 
 def _members(image: Stored) -> list[str]:
@@ -121,7 +125,10 @@ def _lower(text: Stored) -> TextTower:
 
 def _layers(text: Stored) -> int:
     """The number of transformer layers, frozen ones included."""
-    return 1 + max(int(name.split("layers.")[1].split(".")[0]) for name in text if "layers." in name)
+    count = 1 + max(int(name.split("layers.")[1].split(".")[0]) for name in text if "layers." in name)
+    if count > MOST_LAYERS:
+        raise ValueError(f"{count} layers")
+    return count
 
 
 def _pretrained(image: Stored, prefix: str) -> Weights:
@@ -194,7 +201,8 @@ def widened(codes: Array, scale: Array | None, path: Path) -> FloatArray:
 
 def _read_classes(path: Path) -> list[str]:
     try:
-        names = path.read_text(encoding="utf-8").splitlines()
+        with path.open("rb") as file:
+            names = file.read(MOST_BYTES).decode("utf-8").splitlines()
     except (OSError, ValueError):
         raise _foreign(path.parent, f"{CLASSES} is missing or not text") from None
     return names

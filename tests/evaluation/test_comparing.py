@@ -36,6 +36,11 @@ records = st.builds(
     st.lists(st.tuples(texts, st.integers(-1000, 1000).map(lambda n: n / 1000)), max_size=3).map(tuple),
     st.integers(1, 10**6),
     st.one_of(st.none(), st.lists(st.integers(1, 10**6), max_size=3).map(lambda ranks: tuple(sorted(ranks)))),
+    st.none(),
+).flatmap(
+    lambda one: st.one_of(st.none(), st.tuples(*[st.integers(1, 10)] * len(one.relevant))).map(
+        lambda grades: one._replace(grades=grades)
+    )
 )
 
 
@@ -129,3 +134,27 @@ def test_measures_of_records_are_those_of_the_ranking_they_came_from():
     again = rankings_of(rows)
     for name in ("R@1", "R@10", "Recall@5", "P@5", "RR", "AP", "AP@3", "nDCG", "nDCG@5", "Rprec", "mean_rank"):
         assert values(parse(name), again) == pytest.approx(values(parse(name), rankings)), name
+
+
+@pytest.mark.parametrize("change", [{"rank": float("inf")}, {"rank": 0}, {"rank": 2**70}, {"ranks": [0]}])
+def test_ranks_that_cannot_be_are_refused(tmp_path, change):
+    write_dump(tmp_path / "dump", run([1]))
+    line = {**json.loads((tmp_path / "dump").read_text()), **change}
+    (tmp_path / "dump").write_text(json.dumps(line))
+    with pytest.raises(DatasetError, match="line 1: no record of a query"):
+        read_dump(tmp_path / "dump")
+
+
+def test_grades_count_in_a_comparison_and_come_back_from_a_dump(tmp_path):
+    """The better answer of two stands second: nDCG is (1 + 3 / log2 3) / (3 + 1 / log2 3)."""
+    rows = [asked("x", 1, relevant=("a.jpg", "b.jpg"), ranks=(1, 2))._replace(grades=(1, 3))]
+    write_dump(tmp_path / "dump", rows)
+    assert read_dump(tmp_path / "dump") == rows
+    found = compare_with(tmp_path / "dump", rows, (parse("nDCG"),)).differences["text_to_image"][parse("nDCG")]
+    discount = 1 / np.log2(3)
+    assert found.ours == found.theirs == pytest.approx(100 * (1 + 3 * discount) / (3 + discount))
+    for grades in ([1], [0, 1], [11, 1]):
+        line = {**json.loads((tmp_path / "dump").read_text()), "grades": grades}
+        (tmp_path / "wrong").write_text(json.dumps(line))
+        with pytest.raises(DatasetError, match="no record of a query"):
+            read_dump(tmp_path / "wrong")

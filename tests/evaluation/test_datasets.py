@@ -51,6 +51,7 @@ def test_repeated_captions_are_kept_and_counted(write):
         (GOOD + "../x.jpg\ttest\tx\n", "line 5: '../x.jpg' leaves the folder"),
         (GOOD.encode() + b"d.jpg\ttest\t\xff\n", "line 5: not UTF-8"),
         (GOOD + "d.jpg\ttest\t" + "x" * 200_000, "line 5: longer than"),
+        (GOOD + "d.jpg\ttest\t" + "é" * 200_000, "line 5: longer than"),
         (GOOD.replace("test", "dev"), "no line of split 'test'; its splits are: dev, train"),
         ("", "no line of split 'test'; its splits are: none"),
     ],

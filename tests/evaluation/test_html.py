@@ -338,3 +338,19 @@ def test_bars_behind_the_last_rank_are_left_out():
     assert [bar.label for bar in bars([1, 7])] == ["1", "2–5", "6–10"]
     assert [bar.label for bar in bars([101])][-1] == "over 100"
     assert [bar.label for bar in bars([])] == ["1"]
+
+
+def test_what_was_not_found_is_said_though_its_rank_is_small(media):
+    """Where few hits were looked at, or some pictures failed, what is never found has a rank within the gallery."""
+    asked = [
+        Asked("text_to_image", "a", False, ("0.jpg",), (("1.jpg", 0.5),), 3, ()),
+        Asked("text_to_image", "b", False, ("0.jpg",), (("1.jpg", 0.5), ("0.jpg", 0.4)), 2, (2,)),
+    ]
+    page = " ".join(Page(render(summary(media), asked)).text)
+    assert page.count("the right one was not found") == 1
+    assert page.count("the right one stands at 2") == 1
+    assert "stands at 3" not in page
+    assert [(bar.label, bar.queries, bar.share) for bar in bars([2], missed=1)] == [
+        ("1", 0, 0), ("2–5", 1, 50), ("not found", 1, 50),
+    ]  # fmt: skip
+    assert "not found 1 50.0 %" in page

@@ -1,5 +1,6 @@
 """Protocols: the forms that captions come in, and what is said when data are not those of the protocol."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -213,3 +214,16 @@ def test_the_counts_of_flickr8k_are_those_of_its_files():
     assert dataset.notes == (
         "protocol flickr8k is measured on split 'test', this is 'dev'; figures are not comparable with published ones",
     )
+
+
+def test_json_may_begin_with_a_byte_order_mark(images, write):
+    path = write("\ufeff" + karpathy(picture("a.jpg", "one")))
+    assert open_dataset(protocol_named("captions"), images, path).captions.captions == ("one",)
+
+
+def test_a_line_without_an_end_is_not_read_whole(monkeypatch):
+    monkeypatch.setattr(forms, "MAX_LINE", 10)
+    file = io.StringIO("x" * 1000)
+    with pytest.raises(DatasetError, match="line 1: longer than 10 characters"):
+        list(forms._bounded(Path("a.csv"), file))
+    assert file.tell() == 11

@@ -180,3 +180,13 @@ def test_another_model_is_refused(dataset, collection, tmp_path):
     other = open_embedder(str(write_tiny_model(tmp_path / "other", seed=3)), "cpu", 1)
     with pytest.raises(ModelMismatch):
         evaluate_served(dataset(ROWS), collection, other)
+
+
+def test_what_the_filter_leaves_out_is_never_found_however_many_hits_are_asked_for(dataset, collection, embedder):
+    """As many hits as one likes: memory is that of the files there are, and no loss is made up."""
+    measures = (parse("RR"), parse("mean_rank"))
+    options = ServedOptions(10**9, parse_where("path:**/drawn/**"), measures)
+    report = evaluate_served(dataset(ROWS[: len(COLOURS)]), collection, embedder, options)
+    assert (report.nothing, report.gallery) == (len(COLOURS), 30)
+    assert report.losses[parse("RR")][:3] == (0, 0, 0)
+    assert report.losses[parse("mean_rank")][:3] == (31, 31, 0)

@@ -164,3 +164,13 @@ def test_files_that_are_no_calibration_are_refused(tmp_path: Path, text: str, sa
 def test_a_missing_calibration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="cannot be read"):
         read_calibration(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, json.dumps({**made().to_json(), "fitted": float("inf")})], ids=["deep", "endless"]
+)
+def test_a_calibration_that_breaks_its_reader_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    with pytest.raises(OptionError, match="is not"):
+        read_calibration(path)

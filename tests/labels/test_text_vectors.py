@@ -113,3 +113,15 @@ def test_the_folder_stays_bounded_and_the_oldest_goes(tmp_path: Path, monkeypatc
 
 def _not_asked() -> np.ndarray:
     raise AssertionError("this was to be read from disk")
+
+
+@pytest.mark.parametrize("damage", [b"'shape': (01, 2)", b"'shape': (((", b"\xff" * 16])
+def test_a_kept_file_with_a_damaged_header_is_made_anew(tmp_path: Path, damage: bytes) -> None:
+    rows = np.ones((40, 2), np.float32)
+    kept(tmp_path, "a", rows.shape, lambda: rows)
+    path = tmp_path / "a.npy"
+    content = bytearray(path.read_bytes())
+    content[20 : 20 + len(damage)] = damage
+    path.write_bytes(content)
+    made = kept(tmp_path, "a", rows.shape, lambda: 2 * rows)
+    np.testing.assert_array_equal(made, 2 * rows)
