@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from retrieval import __version__
-from retrieval.cli import evaluation, indexing, maintenance, models, searching
+from retrieval.cli import evaluation, explaining, indexing, labelling, maintenance, models, searching, training
 from retrieval.cli.options import say, shown
 from retrieval.errors import RetrievalError
 
@@ -77,10 +77,14 @@ def _main(
 
 app.command("index")(indexing.index)
 app.command("search")(searching.search)
+app.command("explain")(explaining.explain)
 app.command("status")(maintenance.status)
 app.command("verify")(maintenance.verify)
 app.command("forget")(maintenance.forget)
 app.command("purge")(maintenance.purge)
 app.command("doctor")(maintenance.doctor)
+app.command("tag")(labelling.tag)
+app.command("describe")(labelling.describe)
 app.command("evaluate")(evaluation.evaluate)
+app.command("train")(training.train)
 app.add_typer(models.app, name="models")

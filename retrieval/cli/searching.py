@@ -49,21 +49,33 @@ def search(  # noqa: PLR0913 - a command's options are its parameters
     offset: Annotated[int, typer.Option("--offset", min=0, help="Skip this many hits first.")] = 0,
     sort: Annotated[Sort, typer.Option("--sort", help="Order of the best k: by score, date or path.")] = Sort.score,
     fmt: Annotated[HitFormat, typer.Option("--format", help="How to print them.")] = HitFormat.table,
+    lang: Annotated[
+        str, typer.Option("--lang", metavar="LANG", help="The language of the words: en, zh ...; else guessed.")
+    ] = "",
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Say what each part of the query added to each score.")
+    ] = False,
     null: Annotated[bool, typer.Option("-0", help="Paths end with NUL instead of a newline (for xargs -0).")] = False,
     device: DeviceOption = None,
 ) -> None:
     """Find pictures and moments of video, best first."""
     from retrieval.query import parse_query
 
-    query = parse_query(_joined(text or []), like=like or [], minus=minus or [], where=where)
+    if explained and (null or fmt is HitFormat.paths):
+        raise typer.BadParameter("--explain has no place among bare paths; use --format table or jsonl")
+    query = parse_query(joined(text or []), like=like or [], minus=minus or [], where=where)
     settings = settings_for(collection, device)
     from retrieval.embedding import embedder_for
+    from retrieval.embedding.languages import parse_language
+    from retrieval.embedding.polyglot import Polyglot
     from retrieval.search import Searcher
     from retrieval.store import Collection
 
+    language = parse_language(lang) if lang else None
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
-        searcher = Searcher(opened, embedder_for(opened.manifest.spec, settings.device))
-        hits = searcher.search(query, k, offset=offset, sort=sort.value)
+        embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
+        searcher = Searcher(opened, embedder)
+        hits = searcher.search(query, k, offset=offset, sort=sort.value, explain=explained)
         for note in (*opened.notes, *hits.notes):
             say(note)
         empty = not hits.hits and not opened.count()
@@ -74,7 +86,7 @@ def search(  # noqa: PLR0913 - a command's options are its parameters
         say("nothing found" if hits.searched else "nothing found: the collection has nothing that --where selects")
 
 
-def _joined(words: list[str]) -> str:
+def joined(words: list[str]) -> str:
     """Join the shell's words to the text of a query.
 
     The shell has taken the quotes off by now: with a bare ``+`` or ``-`` among the words, what stands between the signs
@@ -115,7 +127,8 @@ def _print_hits(hits: "Hits", fmt: HitFormat, null: bool) -> None:
 def _print_table(hits: "Hits") -> None:
     from retrieval import present
 
-    rows = present.as_rows(hits)
+    told = any(hit.shares for hit in hits.hits)
+    rows = present.as_told_rows(hits) if told else present.as_rows(hits)
     if not rows:
         return
     if not sys.stdout.isatty():
@@ -127,7 +140,8 @@ def _print_table(hits: "Hits") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (("#", "right"), ("score", "right"), ("file", "left"), ("moment", "left")):
+    columns = [("#", "right"), ("score", "right"), ("file", "left"), ("moment", "left"), ("parts", "left")]
+    for name, justify in columns[: len(rows[0])]:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

@@ -1,0 +1,167 @@
+"""Fit the second text tower to a model: `python -m retrieval.training.multilingual --data F --model M --out O`.
+
+The data folder holds images/, captions.tsv (image, split, caption) and captions.zh.tsv (image, split, written or
+machine, number, caption). Fitted is on the splits train and extra, chosen on dev; test is never read.
+"""
+
+import argparse
+import copy
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from retrieval.embedding import Embedder, open_embedder
+from retrieval.embedding.base import normalise
+from retrieval.embedding.multilingual import SentenceFeatures
+from retrieval.errors import RetrievalError
+from retrieval.training.measure import FloatArray, IntArray, Recall, recall
+from retrieval.training.multilingual.export import write_tower
+from retrieval.training.multilingual.fitting import Material, Recipe, Sentences, Tower, fit, vectors_of
+from retrieval.training.multilingual.inputs import KeptFeatures, KeptVectors
+from retrieval.training.multilingual.report import write_card
+from retrieval.training.multilingual.sentences import Sentence, Told, owners, read_told
+from retrieval.training.sources import prompt
+
+LICENCES = Path(__file__).with_name("licences")
+
+
+class Held(NamedTuple):
+    """What is chosen by: vectors of pictures, features of Chinese sentences by people, and their pictures."""
+
+    pictures: FloatArray
+    features: FloatArray
+    owner: IntArray
+
+
+def note(text: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def gather(options: argparse.Namespace, model: Embedder, cache: Path) -> tuple[Material, Held]:
+    """Read the data folder, and compute or read back what is kept in `cache`."""
+    features = KeptFeatures(cache, note)
+    vectors = KeptVectors(cache, model, note)
+    told, held = (read_told(options.data, splits) for splits in (["train", "extra"], ["dev"]))
+    teacher = Teacher(told, vectors)
+    written, machine, english = options.sentences
+    bare = class_names(options.model)
+    names = [*bare, *(prompt(name) for name in bare)]  # one word is a query as often as a sentence is
+    paths = [options.data / "images" / name for name in told.names]
+
+    def sentences(chosen: list[Sentence]) -> Sentences:
+        rows = features.rows([sentence.text for sentence in chosen])
+        return Sentences(rows, owners(chosen), np.stack([teacher.of(sentence) for sentence in chosen]))
+
+    material = Material(
+        [vectors.pictures(paths, view, options.seed) for view in range(options.views)],
+        sentences(told.of("written", written) + told.of("machine", machine)),
+        sentences(told.of("english", english)),
+        features.rows(names),
+        vectors.texts(names),
+    )
+    asked = held.of("written")
+    pictures = vectors.pictures([options.data / "images" / name for name in held.names])
+    return material, Held(pictures, features.rows([sentence.text for sentence in asked]), owners(asked))
+
+
+class Teacher:
+    """The vectors that sentences should have, from the model's own vectors of the English captions."""
+
+    def __init__(self, told: Told, vectors: KeptVectors) -> None:
+        """Embed all English captions of `told`."""
+        english = told.of("english")
+        rows = vectors.texts([sentence.text for sentence in english])
+        self._rows: dict[tuple[int, int], FloatArray] = {
+            (s.picture, s.number): row for s, row in zip(english, rows, strict=True)
+        }
+        sums = np.zeros((len(told.names), rows.shape[1]), np.float32)
+        np.add.at(sums, owners(english), rows)
+        self._centres = normalise(sums)
+
+    def of(self, sentence: Sentence) -> FloatArray:
+        """(dim,) of length 1: an English sentence's own vector, that of the one it translates, or the picture's mean.
+
+        Who wrote in Chinese saw the picture and no caption: the mean of its captions is the nearest thing to a
+        translation.
+        """
+        centre: FloatArray = self._centres[sentence.picture]
+        if sentence.kind == "written":
+            return centre
+        return self._rows.get((sentence.picture, sentence.number), centre)
+
+
+def class_names(folder: Path) -> list[str]:
+    """The names of a model folder's `classes.txt`, which keep words apart that no caption uses; none without it."""
+    table = folder / "classes.txt"
+    return table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+
+
+def train(material: Material, held: Held, recipe: Recipe) -> tuple[Tower, Recall]:
+    """Run the recipe; returned are the averaged weights of the epoch that does best on what is held out."""
+    best: list[tuple[Tower, Recall]] = []
+
+    def after_epoch(epoch: int, loss: float, averaged: Tower) -> None:
+        found = recall(held.pictures @ vectors_of(averaged, held.features).T, held.owner)
+        figures = " ".join(f"{value:.1f}" for value in found.text_to_image + found.image_to_text)
+        note(f"epoch {epoch}: loss {loss:.3f}, dev {figures}")
+        if not best or found.total > best[0][1].total:
+            best[:] = [(copy.deepcopy(averaged), found)]
+
+    fit(material, recipe, after_epoch)
+    return best[0]
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m retrieval.training.multilingual", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/ and both tables of captions")
+    parser.add_argument("--model", type=Path, required=True, help="model folder whose space the tower is fitted to")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the tower to")
+    parser.add_argument("--cache", type=Path, help="keep features of sentences and vectors here (about 200 MB)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--sentences",
+        type=int,
+        nargs=3,
+        default=(3, 1, 1),
+        metavar=("WRITTEN", "MACHINE", "ENGLISH"),
+        help="how many sentences of each kind a picture is fitted with, at most (3 1 1)",
+    )
+    parser.add_argument("--views", type=int, default=2, help="views of each picture: the whole one and random parts")
+    parser.add_argument("--classes", type=Path, help="a second folder, to report names of classes on")
+    parser.add_argument("--report", action="store_true", help="measure --out on dev and write its card only")
+    options = parser.parse_args(arguments)
+    if options.views < 1:
+        parser.error("--views is 1 or more")
+    if min(options.sentences) < 0 or sum(options.sentences[:2]) < 1 or options.sentences[2] < 1:
+        parser.error("--sentences takes at least one Chinese and one English sentence")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fit, write, measure; returned is the exit code."""
+    options = parse(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            cache = options.cache or Path(temporary)
+            model = open_embedder(str(options.model.absolute()))
+            if not options.report:
+                material, held = gather(options, model, cache)
+                tower, _ = train(material, held, Recipe(seed=options.seed))
+                write_tower(options.out, tower, model.spec, SentenceFeatures().digest())
+                shutil.copytree(LICENCES, options.out / "LICENSES", dirs_exist_ok=True)
+            write_card(options.out, options.data, options.classes, model, KeptVectors(cache, model, note))
+    except RetrievalError as error:
+        note(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

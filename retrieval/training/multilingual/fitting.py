@@ -1,0 +1,189 @@
+"""Fits the head of the second text tower to a space that stays as it is.
+
+Two teachers, both fixed: the pictures (a contrastive loss), and the model's own vectors of the English captions, which
+the vectors of sentences in both languages should equal (Reimers and Gurevych, "Making Monolingual Sentence Embeddings
+Multilingual using Knowledge Distillation", EMNLP 2020).
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from retrieval.training.losses import contrastive
+from retrieval.training.measure import FloatArray, IntArray
+from retrieval.training.model import Head
+
+
+class Recipe(NamedTuple):
+    """What a run is made of; `rate` is the peak of a one-cycle schedule (Smith and Topin, 2018).
+
+    A step sees `batch` pictures with `chinese` and `english` sentences each, and `names` names of classes. `near`
+    weighs the distance to the teacher's vectors, `alike` the ranking among them, `named` the distance of names.
+    """
+
+    epochs: int = 24
+    batch: int = 512
+    chinese: int = 2
+    english: int = 1
+    names: int = 512
+    rate: float = 3e-3
+    decay: float = 0.1
+    dropout: float = 0.5
+    hidden: int = 2048
+    average: float = 0.98
+    near: float = 2.0
+    alike: float = 0.5
+    named: float = 1.0
+    seed: int = 0
+
+
+class Sentences(NamedTuple):
+    """Sentences of one language: features (m, width), the picture of each, and the teacher's vectors (m, dim)."""
+
+    features: FloatArray
+    owner: IntArray
+    taught: FloatArray
+
+
+class Material(NamedTuple):
+    """What is fitted: vectors of n pictures in several views, sentences, and names with the teacher's vectors."""
+
+    views: list[FloatArray]
+    chinese: Sentences
+    english: Sentences
+    names: FloatArray
+    names_taught: FloatArray
+
+
+class Tower(nn.Module):
+    """Features less their mean, then a head: (n, width) to (n, dim), rows of length 1.
+
+    Cosines of the features all lie near 0.8, since they share one large direction; without it they spread.
+    """
+
+    def __init__(self, mean: FloatArray, dim: int, recipe: Recipe) -> None:
+        """Make a head of random weights for features around `mean` (width,)."""
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(mean))
+        self.head = Head((len(mean),), dim, recipe.hidden, recipe.dropout)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.05)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (n, width) to vectors (n, dim)."""
+        # Scaled, since the epsilon of the layer norm is not meant for differences of unit vectors.
+        out: Tensor = self.head((features - self.get_buffer("mean")) * math.sqrt(features.shape[1]))
+        return out
+
+
+class Batch(NamedTuple):
+    """A step's input: pictures (n, dim), features and teacher's vectors of n * captions sentences, and of names."""
+
+    pictures: Tensor
+    features: Tensor
+    taught: Tensor
+    captions: int
+    names: Tensor
+    names_taught: Tensor
+
+
+def batches(material: Material, recipe: Recipe, rng: np.random.Generator) -> Iterator[Batch]:
+    """One epoch: every picture once (but for the rest of the division), in a random view, with random sentences."""
+    groups = [(material.chinese, recipe.chinese), (material.english, recipe.english)]
+    groups = [(sentences, count) for sentences, count in groups if count]
+    own = [_by_picture(sentences.owner, len(material.views[0])) for sentences, _ in groups]
+    told = np.flatnonzero([all(len(rows[i]) for rows in own) for i in range(len(material.views[0]))])
+    order = rng.permutation(told)
+    size = min(recipe.batch, len(order))
+    for at in range(0, len(order) - size + 1, size):
+        rows = order[at : at + size]
+        view = rng.integers(0, len(material.views), len(rows))
+        features, taught = [], []
+        for (sentences, count), places in zip(groups, own, strict=True):
+            picked = [rng.choice(places[i], count, replace=len(places[i]) < count) for i in rows]
+            features.append(sentences.features[picked])
+            taught.append(sentences.taught[picked])
+        some = rng.permutation(len(material.names))[: recipe.names]
+        yield Batch(
+            torch.from_numpy(np.stack([material.views[v][i] for v, i in zip(view, rows, strict=True)])),
+            torch.from_numpy(np.concatenate(features, axis=1)).flatten(0, 1),
+            torch.from_numpy(np.concatenate(taught, axis=1)).flatten(0, 1),
+            sum(count for _, count in groups),
+            torch.from_numpy(material.names[some]),
+            torch.from_numpy(material.names_taught[some]),
+        )
+
+
+def _by_picture(owner: IntArray, count: int) -> list[IntArray]:
+    """The places of each picture's sentences."""
+    order = np.argsort(owner, kind="stable")
+    return np.split(order, np.searchsorted(owner[order], np.arange(1, count)))
+
+
+def batch_loss(tower: Tower, batch: Batch, recipe: Recipe) -> Tensor:
+    """The loss of one step."""
+    texts = tower(torch.cat([batch.features, batch.names]))
+    texts, names = texts[: len(batch.features)], texts[len(batch.features) :]
+    scale = tower.log_scale.clamp(max=math.log(100)).exp()
+    loss = contrastive(batch.pictures @ texts.T, scale, batch.captions)
+    if recipe.near:
+        loss = loss + recipe.near * (1 - (texts * batch.taught).sum(dim=1)).mean()
+    if recipe.alike:
+        taught = batch.taught.view(len(batch.pictures), batch.captions, -1).mean(dim=1)
+        loss = loss + recipe.alike * contrastive(functional.normalize(taught, dim=1) @ texts.T, scale, batch.captions)
+    if recipe.named and len(names):
+        loss = loss + recipe.named * (1 - (names * batch.names_taught).sum(dim=1)).mean()
+    return loss
+
+
+def fit(material: Material, recipe: Recipe, after_epoch: Callable[[int, float, Tower], None]) -> None:
+    """Fit a tower; same seed, same threads: same weights.
+
+    `after_epoch(epoch, loss, averaged)` sees the running average of the weights (Polyak and Juditsky, 1992), which
+    is what should be kept: copy it if this epoch is the best so far.
+    """
+    torch.manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    mean = np.concatenate([material.chinese.features, material.english.features]).mean(axis=0)
+    tower = Tower(mean, material.views[0].shape[1], recipe)
+    averaged = copy.deepcopy(tower).eval()
+    decayed = [p for p in tower.parameters() if p.ndim > 1]
+    others = [p for p in tower.parameters() if p.ndim <= 1]
+    adam = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": recipe.decay}, {"params": others, "weight_decay": 0.0}], lr=recipe.rate
+    )
+    steps = sum(1 for _ in batches(material, recipe, np.random.default_rng(0))) * recipe.epochs
+    cycle = torch.optim.lr_scheduler.OneCycleLR(adam, recipe.rate, total_steps=max(1, steps), pct_start=0.2)
+    step = 0
+    for epoch in range(1, recipe.epochs + 1):
+        losses = []
+        tower.train()
+        for batch in batches(material, recipe, rng):
+            loss = batch_loss(tower, batch, recipe)
+            adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            cycle.step()
+            step += 1
+            _average(averaged, tower, min(recipe.average, (1 + step) / (10 + step)))
+            losses.append(loss.item())
+        after_epoch(epoch, float(np.mean(losses)), averaged)
+
+
+@torch.no_grad()
+def _average(averaged: Tower, tower: Tower, weight: float) -> None:
+    for kept, new in zip(averaged.parameters(), tower.parameters(), strict=True):
+        kept.lerp_(new, 1 - weight)
+
+
+@torch.no_grad()
+def vectors_of(tower: Tower, features: FloatArray) -> FloatArray:
+    """Vectors (n, dim) of features (n, width) by a tower that is not being fitted."""
+    parts = [tower(torch.from_numpy(features[at : at + 1024])).numpy() for at in range(0, len(features), 1024)]
+    found: FloatArray = np.concatenate(parts)
+    return found

