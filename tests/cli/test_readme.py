@@ -47,7 +47,7 @@ def test_every_command_of_the_tour_runs(sample: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
             check=False,
         )
         assert ran.returncode == 0, f"{line}\n{ran.stderr}"
@@ -61,12 +61,12 @@ def test_the_tour_finds_what_it_says(sample: Path) -> None:
     def first(*arguments: str) -> str:
         command = [sys.executable, "-m", "retrieval", "search", *arguments, "-c", "found", "--format", "paths"]
         ran = subprocess.run(
-            command, cwd=sample, env=environment, capture_output=True, text=True, check=True, timeout=120
+            command, cwd=sample, env=environment, capture_output=True, text=True, check=True, timeout=400
         )
         return ran.stdout.splitlines()[0]
 
     index = [sys.executable, "-m", "retrieval", "index", "data/sample", "-c", "found"]
-    subprocess.run(index, cwd=sample, env=environment, capture_output=True, check=True, timeout=120)
+    subprocess.run(index, cwd=sample, env=environment, capture_output=True, check=True, timeout=400)
     assert "cat" in first("a cat")
     assert "photographer" in first("a photographer with a tripod")
     assert "coffee" in first("a cup of coffee")
