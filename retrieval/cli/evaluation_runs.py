@@ -2,21 +2,19 @@
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from retrieval.cli.options import ReportFormat, say, shown
-from retrieval.cli.progress import progress_display
+from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
 from retrieval.config import DEFAULT_MODEL, Sampling, Settings
 from retrieval.errors import OptionError
 
 if TYPE_CHECKING:
-    from indexer import Progress
     from retrieval.embedding import Embedder
     from retrieval.evaluation.comparing import Comparison
     from retrieval.evaluation.notation import Measure
@@ -192,19 +190,6 @@ def run_library(queries: Path, call: Call, asking: Asking, extras: Extras) -> No
     finally:
         _print(call, head, tables, data)
     _write_html(extras, summary._replace(tables=tuple(tables)), report.asked)
-
-
-def counting(show: "Callable[[Progress], None]") -> Callable[[int, int], None]:
-    """Return what turns counts into progress with a rate and the time left."""
-    from indexer import Progress
-
-    began_s = time.monotonic()
-
-    def count(done: int, total: int) -> None:
-        rate = done / max(time.monotonic() - began_s, 1e-6)
-        show(Progress(done, total, done, rate, (total - done) / rate if done else None, None))
-
-    return count
 
 
 def _dataset(source: Source, asking: Asking) -> "Dataset":

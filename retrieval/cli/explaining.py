@@ -2,8 +2,7 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -20,12 +19,11 @@ from retrieval.cli.options import (
     say,
     settings_for,
 )
-from retrieval.cli.progress import progress_display
+from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
 from retrieval.cli.searching import joined
 
 if TYPE_CHECKING:
-    from indexer import Progress
     from retrieval.embedding import Embedder
     from retrieval.explain import Explanation
     from retrieval.store import Collection
@@ -88,7 +86,7 @@ def explain(  # noqa: PLR0913 - a command's options are its parameters
         stack.enter_context(native_libraries_silenced())
         opened, embedder = _opened(stack, collection, model, lang, device)
         show = stack.enter_context(progress_display("masks"))
-        found = run(query, name, embedder, opened, method=method.value, progress=_counting(show))
+        found = run(query, name, embedder, opened, method=method.value, progress=counting(show))
         if out is not None:
             write_heat_map(found, out, sampling_of(opened))
     for note in found.notes:
@@ -123,19 +121,6 @@ def _opened(
             say(note)
         embedder = embedder_for(opened.manifest.spec, settings.device)
     return opened, Polyglot(embedder, language)
-
-
-def _counting(show: "Callable[[Progress], None]") -> Callable[[int, int], None]:
-    """Return what turns counts of masks into progress with a rate and the time left."""
-    from indexer import Progress
-
-    began_s = time.monotonic()
-
-    def count(done: int, total: int) -> None:
-        rate = done / max(time.monotonic() - began_s, 1e-6)
-        show(Progress(done, total, done, rate, (total - done) / rate, None))
-
-    return count
 
 
 def _print(found: "Explanation", fmt: ReportFormat, out: Path | None) -> None:

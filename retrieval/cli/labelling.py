@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from retrieval.cli.evaluation_runs import counting
 from retrieval.cli.options import CollectionOption, DeviceOption, ModelOption, named_path, say, settings_for, shown
-from retrieval.cli.progress import progress_display
+from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
 
 if TYPE_CHECKING:

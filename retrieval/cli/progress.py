@@ -27,6 +27,19 @@ def progress_display(noun: str = "files") -> "Iterator[Callable[[Progress], None
         yield _lines(noun)
 
 
+def counting(show: "Callable[[Progress], None]") -> Callable[[int, int], None]:
+    """Return what turns counts into progress with a rate and the time left."""
+    from indexer import Progress
+
+    began_s = time.monotonic()
+
+    def count(done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - began_s, 1e-6)
+        show(Progress(done, total, done, rate, (total - done) / rate if done else None, None))
+
+    return count
+
+
 @contextmanager
 def _bar(noun: str) -> "Iterator[Callable[[Progress], None]]":
     from rich.console import Console
