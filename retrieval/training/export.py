@@ -13,6 +13,7 @@ from onnx import TensorProto
 from torch import Tensor
 
 from retrieval.training.graph import FloatArray, Graph
+from retrieval.training.hubs import HEAT, LIMIT, RADIUS, REACH, Balanced, Hubs, Towers, plain
 from retrieval.training.image_tower import (
     FEATURES,
     SHALLOW_DIM,
@@ -23,7 +24,7 @@ from retrieval.training.image_tower import (
     write_top,
     write_trunk,
 )
-from retrieval.training.model import DIM, NORM_EPSILON, Ensemble, Starter
+from retrieval.training.model import DIM, NORM_EPSILON, Starter
 from retrieval.training.text_tower import (
     MAX_TOKENS,
     write_gelu,
@@ -47,21 +48,20 @@ class Card(NamedTuple):
     knows: str
 
 
-def state_arrays(model: Starter | Ensemble) -> dict[str, FloatArray]:
-    """The model's weights by name as float32 arrays."""
-    return {name: value.detach().numpy().astype(np.float32) for name, value in model.state_dict().items()}
+def state_arrays(model: Towers) -> dict[str, FloatArray]:
+    """The plain model's weights by name as float32 arrays."""
+    return {name: value.detach().numpy().astype(np.float32) for name, value in plain(model).state_dict().items()}
 
 
-def members(model: Starter | Ensemble) -> dict[str, Starter]:
+def members(model: Towers) -> dict[str, Starter]:
     """The members by the prefix of their weights' names: the model itself under an empty one if it has none."""
-    if isinstance(model, Starter):
-        return {"": model}
-    return {f"members.{i}.": member for i, member in enumerate(model.starters())}
+    core = plain(model)
+    if isinstance(core, Starter):
+        return {"": core}
+    return {f"members.{i}.": member for i, member in enumerate(core.starters())}
 
 
-def image_model(
-    model: Starter | Ensemble, pretrained: Weights, table: Tensor, *, compact: bool = True
-) -> onnx.ModelProto:
+def image_model(model: Towers, pretrained: Weights, table: Tensor, *, compact: bool = True) -> onnx.ModelProto:
     """The image tower: uint8 pixels (n, 260, 260, 3) to `vectors` (n, 512), rows of length 1.
 
     `table` is the model's class table, from the text vectors of the classes. A second output, `cells`, is described
@@ -87,7 +87,10 @@ def image_model(
         vectors = write_head(graph, heads, f"{prefix}image_head", [features, shallow])
         found.append(graph.node("Add", vectors, graph.node("Mul", guess, blend)))
     grid = next(iter(members(model).values())).tail.grid
-    write_divided(graph, write_joined(graph, heads, found, "rows"), "pixels", grid * grid)
+    rows = write_joined(graph, heads, found, "rows")
+    if isinstance(model, Balanced):
+        rows = write_hubs(graph, model.of_pictures, rows, "balanced", pictures=True)
+    write_divided(graph, rows, "pixels", grid * grid)
     return graph.outputs({"vectors": ["n", DIM], "cells": ["m", grid * grid, DIM]})
 
 
@@ -120,7 +123,7 @@ def write_divided(graph: Graph, rows: str, pixels: str, cells: int) -> None:
     graph.node("Reshape", others, graph.constant("cell_shape", np.array([-1, cells, DIM])), name="cells")
 
 
-def text_model(model: Starter | Ensemble, *, compact: bool = True) -> onnx.ModelProto:
+def text_model(model: Towers, *, compact: bool = True) -> onnx.ModelProto:
     """The text tower: `input_ids`, `attention_mask` (n, t) to `vectors` (n, 512), rows of length 1."""
     weights = state_arrays(model)
     graph = Graph("text", compact=compact)
@@ -138,7 +141,35 @@ def text_model(model: Starter | Ensemble, *, compact: bool = True) -> onnx.Model
         states = write_upper(graph, weights, lower, bias, f"{prefix}tower.")
         total = graph.node("ReduceSum", graph.node("Mul", states, weight), middle, keepdims=0)
         found.append(write_head(graph, weights, f"{prefix}text_head", [graph.node("Div", total, count)]))
+    if isinstance(model, Balanced):
+        joined = write_joined(graph, weights, found, "rows")
+        return graph.model(write_hubs(graph, model.of_texts, joined, "vectors", pictures=False), ["n", DIM])
     return graph.model(write_joined(graph, weights, found, "vectors"), ["n", DIM])
+
+
+def write_hubs(graph: Graph, hubs: Hubs, rows: str, name: str, *, pictures: bool) -> str:
+    """Append :class:`~retrieval.training.hubs.Hubs`."""
+
+    def number(what: str, value: float) -> str:
+        return graph.constant(f"hubs.{what}", np.array(value, np.float32))
+
+    stored = {what: value.numpy().astype(np.float32) for what, value in hubs.state_dict().items()}
+    place = graph.node("MatMul", rows, graph.weight("hubs.axes", stored["axes"], 1))
+    bank = graph.weight("hubs.bank", np.ascontiguousarray(stored["bank"].T), 1)
+    near = graph.node("Mul", graph.node("MatMul", rows, bank), number("inverse_heat", 1 / HEAT))
+    near = graph.node("Add", near, graph.constant("hubs.log_shares", stored["log_shares"]))
+    near = graph.node("Mul", graph.node("ReduceLogSumExp", near, axes=[-1], keepdims=1), number("heat", HEAT))
+    excess = graph.node("Mul", near, number("share", hubs.share))
+    excess = graph.node("Sub", excess, number("level", hubs.level))
+    excess = graph.node("Clip", excess, number("least", -LIMIT), number("most", LIMIT))
+    taken = graph.node("Div", excess, number("minus_reach", -REACH))
+    zeros = graph.node("Sub", taken, taken)
+    reach = graph.node("Add", zeros, number("reach", REACH))
+    used = graph.node("ReduceL2", graph.node("Concat", place, taken, reach, axis=1), axes=[-1], keepdims=1)
+    left = graph.node("Sub", number("square", RADIUS**2), graph.node("Mul", used, used))
+    rest = graph.node("Sqrt", graph.node("Max", left, number("nothing", 0.0)))
+    sides = [taken, reach, rest, zeros] if pictures else [reach, taken, zeros, rest]
+    return write_unit(graph, graph.node("Concat", place, *sides, axis=1), name)
 
 
 def write_joined(graph: Graph, weights: Mapping[str, FloatArray], parts: list[str], name: str) -> str:

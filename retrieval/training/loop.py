@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from retrieval.training.features import ImageFeatures
+from retrieval.training.hubs import Towers
 from retrieval.training.losses import contrastive, hardest, keeping, naming, softened
-from retrieval.training.model import Ensemble, Ids, Starter
+from retrieval.training.model import Ids, Starter
 
 REFRESH = 6
 """Steps between two computations of the class table."""
@@ -203,7 +204,7 @@ def batch_loss(model: Starter, batch: Batch, table: Tensor, recipe: Recipe) -> T
 
 
 @torch.no_grad()
-def class_table(model: Starter | Ensemble, prompts: Ids) -> Tensor:
+def class_table(model: Towers, prompts: Ids) -> Tensor:
     """The class table (1000, dim), rows of length 1, of the model as it is; no gradient passes it."""
     model.eval()
     return model.table(prompts)

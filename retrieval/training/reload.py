@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from retrieval.embedding.folder import ModelFolder, read_model_folder
 from retrieval.errors import ModelError
 from retrieval.training.graph import FloatArray, quantise
+from retrieval.training.hubs import LIMIT, SIDES, Balanced, Hubs, Towers, plain
 from retrieval.training.image_tower import BLOCKS, CUT, Weights
 from retrieval.training.model import DIM, Ensemble, Ids, Starter
 from retrieval.training.report import load_tokenizer
@@ -44,7 +45,7 @@ class Reloaded(NamedTuple):
     does not pad.
     """
 
-    model: Starter | Ensemble
+    model: Towers
     pretrained: Weights
     classes: list[str]
     tokenizer: Tokenizer
@@ -68,8 +69,8 @@ def load_starter(folder: Path) -> Reloaded:
     if rows and rows != len(classes):
         raise ModelError(f"{folder / CLASSES} names {len(classes)} classes, not {rows}; bring back the original file")
     try:
-        model = _joined(image, text)
-        pretrained = _pretrained(image, "" if isinstance(model, Starter) else "members.0.")
+        model = _balanced(_joined(image, text), image, text)
+        pretrained = _pretrained(image, "" if isinstance(plain(model), Starter) else "members.0.")
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError, StopIteration) as error:
         raise _foreign(folder, f"{error!s:.120}") from None
     return Reloaded(model, pretrained, classes, _tokenizer(found))
@@ -86,6 +87,23 @@ def _joined(image: Stored, text: Stored) -> Starter | Ensemble:
     if mix.shape != (DIM * len(made), DIM):
         raise ValueError(f"mix of shape {mix.shape}")
     return Ensemble(made, torch.from_numpy(mix)).eval()
+
+
+def _balanced(model: Starter | Ensemble, image: Stored, text: Stored) -> Towers:
+    """The model with its correction, if the files hold one."""
+    if "hubs.bank" not in image and "hubs.bank" not in text:
+        return model
+    return Balanced(model, _hubs(image), _hubs(text)).eval()
+
+
+def _hubs(stored: Stored) -> Hubs:
+    axes, bank, shares = (stored[f"hubs.{what}"] for what in ("axes", "bank", "log_shares"))
+    if axes.shape != (DIM, DIM - SIDES) or bank.shape != (DIM, len(shares)):
+        raise ValueError(f"a correction of shapes {axes.shape} and {bank.shape}")
+    if not np.isclose(stored["hubs.most"], LIMIT):
+        raise ValueError("a correction with another limit")
+    onto, known, parts = (torch.from_numpy(np.array(value, order="C")) for value in (axes, bank.T, shares))
+    return Hubs(onto, known, parts, float(stored["hubs.share"]), float(stored["hubs.level"]))
 
 
 def _members(image: Stored) -> list[str]:

@@ -20,6 +20,7 @@ from retrieval.training.card import write_card
 from retrieval.training.data import read_captions
 from retrieval.training.export import Card, image_model, text_model, write_folder
 from retrieval.training.features import ImageFeatures, image_features
+from retrieval.training.hubs import MOST, Balanced, Banks, Towers, sample
 from retrieval.training.image_tower import Weights, load_pretrained
 from retrieval.training.loop import Material, Recipe, class_table, fit
 from retrieval.training.measure import IntArray, Recall, recall
@@ -31,7 +32,7 @@ from retrieval.training.text_tower import load_minilm
 
 CARD = Card(
     name="starter",
-    version="1",
+    version="2",
     description="Small English text and picture model for the processor: EfficientNet-Lite2 and MiniLM in one space.",
     knows="Trained on 6,086 captioned photographs (Flickr8k: people, dogs, sport, outdoors) and 1,000 ImageNet class "
     "names; weak at text in pictures, named people and places, counting, drawings and fine detail.",
@@ -117,7 +118,7 @@ def class_logits(features: ImageFeatures, pretrained: Weights) -> Tensor:
 
 
 @torch.no_grad()
-def picture_vectors(model: Starter | Ensemble, features: ImageFeatures, prompts: Ids) -> Tensor:
+def picture_vectors(model: Towers, features: ImageFeatures, prompts: Ids) -> Tensor:
     """Vectors (n, width) of pictures by their features."""
     table = class_table(model, prompts)
     images = []
@@ -128,7 +129,7 @@ def picture_vectors(model: Starter | Ensemble, features: ImageFeatures, prompts:
 
 
 @torch.no_grad()
-def measure(model: Starter | Ensemble, held: Held, prompts: Ids) -> Recall:
+def measure(model: Towers, held: Held, prompts: Ids) -> Recall:
     """Recall of the model on what is held out for choosing."""
     images = picture_vectors(model, held.features, prompts)
     return recall((images @ model.text(held.captions).T).numpy(), held.owner)
@@ -182,7 +183,18 @@ def join(members: list[Starter], material: Material) -> Starter | Ensemble:
     return Ensemble(members, joint_axes(images, texts)).eval()
 
 
-def export(model: Starter | Ensemble, inputs: Inputs, sources: Sources, folder: Path) -> None:
+@torch.no_grad()
+def balance(model: Starter | Ensemble, material: Material, seed: int) -> Balanced:
+    """The model corrected by banks of the whole training pictures, a caption of each, and the names of the classes."""
+    rng = np.random.default_rng(seed)
+    own = [captions[int(rng.integers(len(captions)))] for captions in material.captions]
+    places = sample(len(own), MOST, seed)
+    images = picture_vectors(model, material.views[0], material.prompts)[places]
+    banks = Banks(images, model.text([own[i] for i in places]), model.text(material.prompts))
+    return Balanced(model, *banks.correction()).eval()
+
+
+def export(model: Towers, inputs: Inputs, sources: Sources, folder: Path) -> None:
     """Write the model folder without its card."""
     table = class_table(model, inputs.material.prompts)
     image = image_model(model, inputs.pretrained, table)
@@ -214,7 +226,9 @@ def main(arguments: list[str] | None = None) -> int:
                     blend([(share, train(inputs, sources, run._replace(seed=seed))) for share, run in runs])
                     for seed, runs in enumerate(MEMBERS, options.seed)
                 ]
-                export(join(found, inputs.material), inputs, sources, options.out)
+                joined = join(found, inputs.material)
+                note("vectors of the banks that hubs are told by")
+                export(balance(joined, inputs.material, options.seed), inputs, sources, options.out)
         write_card(options.out, options.data, options.classes)
     except RetrievalError as error:
         note(str(error))

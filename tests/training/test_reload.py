@@ -23,7 +23,7 @@ from retrieval.training.reload import Reloaded, load_starter, widened  # noqa: E
 from tests.model_makers import write_tiny_model  # noqa: E402
 from tests.training.conftest import CLASSES  # noqa: E402
 from tests.training.drawings import drawing  # noqa: E402
-from tests.training.test_towers import cosines, make_ensemble  # noqa: E402
+from tests.training.test_towers import cosines, make_balanced, make_ensemble  # noqa: E402
 
 SHIPPED = Path(__file__).resolve().parents[2] / "retrieval" / "models" / "starter"
 SENTENCES = ["a red disc", "there is a box in blue here", "a", "stripes in yellow ."]
@@ -48,8 +48,9 @@ def write(folder: Path, loaded: Reloaded, tokenizer: str, *, compact: bool = Tru
 
 @pytest.fixture
 def made(make_model, weights, words, request) -> Reloaded:
-    """A small random model of one member or two."""
-    model = make_model().eval() if request.param == 1 else make_ensemble(make_model)
+    """A small random model of one member or two, or of one with a correction for hubs ("balanced")."""
+    model = make_ensemble(make_model) if request.param == 2 else make_model().eval()
+    model = make_balanced(model) if request.param == "balanced" else model
     names = [list(words)[3 + i % (len(words) - 3)] for i in range(CLASSES)]
     return Reloaded(model, weights, names, tokenizers.Tokenizer.from_str(tokenizer_json(words)))
 
@@ -74,7 +75,7 @@ def assert_equal(one: Reloaded, two: Reloaded) -> None:
     assert one.prompts == two.prompts
 
 
-@pytest.mark.parametrize("made", [1, 2], indirect=True)
+@pytest.mark.parametrize("made", [1, 2, "balanced"], indirect=True)
 def test_a_folder_gives_its_model_back(made: Reloaded, words, drawn, tmp_path: Path) -> None:
     folder = write(tmp_path / "one", made, tokenizer_json(words))
     back = load_starter(folder)

@@ -17,6 +17,7 @@ from retrieval.training.data import read_view  # noqa: E402
 from retrieval.training.export import Card, image_model, text_model, write_folder  # noqa: E402
 from retrieval.training.features import image_features  # noqa: E402
 from retrieval.training.graph import Graph, quantise  # noqa: E402
+from retrieval.training.hubs import Balanced, Banks  # noqa: E402
 from retrieval.training.image_tower import BLOCKS, CUT, SIDE, same_pads  # noqa: E402
 from retrieval.training.loop import class_table  # noqa: E402
 from retrieval.training.model import Ensemble, joint_axes, pad  # noqa: E402
@@ -95,10 +96,23 @@ def make_ensemble(make_model) -> Ensemble:
     return Ensemble(members, torch.linalg.qr(torch.randn(1024, 512, generator=generator)).Q).eval()
 
 
+def make_balanced(model) -> Balanced:
+    """The model with a correction by random banks."""
+    generator = torch.Generator().manual_seed(6)
+    pictures, texts, names = (functional.normalize(torch.randn(n, 512, generator=generator), dim=1) for n in (9, 8, 7))
+    of_pictures, of_texts = Banks(pictures, texts, names).correction()
+    of_pictures.share = of_texts.share = 0.5
+    return Balanced(model, of_pictures, of_texts).eval()
+
+
+@pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize(("compact", "least"), [(False, 0.999999), (True, 0.998)])
-def test_the_exported_towers_equal_the_torch_model(make_model, material, drawn, weights, compact, least, count) -> None:
+def test_the_exported_towers_equal_the_torch_model(
+    make_model, material, drawn, weights, compact, least, count, balanced
+) -> None:
     model = make_model().eval() if count == 1 else make_ensemble(make_model)
+    model = make_balanced(model) if balanced else model
     with torch.no_grad():
         table = class_table(model, material.prompts)
         maps, shallow = (torch.from_numpy(np.array(a[:4])).float() for a in material.views[0])

@@ -28,6 +28,7 @@ from retrieval.training.finetune.order import Draw
 from retrieval.training.finetune.pairs import Pairs, Sets
 from retrieval.training.finetune.settings import Tuning
 from retrieval.training.finetune.unlocking import Tower, unlock
+from retrieval.training.hubs import Balanced, Banks, Hubs, Towers, plain, sample
 from retrieval.training.image_tower import FEATURES, SHALLOW_DIM, SIDE, trunk_model
 from retrieval.training.loop import REFRESH
 from retrieval.training.losses import keeping
@@ -39,6 +40,8 @@ from retrieval.types import FloatMatrix
 HOW = Preprocessing(SIDE, SIDE)
 _ROWS = 64
 _FITTED = 256
+_BANK = 4096
+"""Training pictures, and captions, that hubs are told by."""
 _DEEP = ("all", "last", "lora")
 
 
@@ -54,8 +57,8 @@ class StarterLearner(Learner):
             OptionError: a knob is of no use for this model.
         """
         super().__init__(tuning)
-        self.model, self.loaded, self.cache = loaded.model, loaded, cache
-        self.members = [one for one in loaded.model.modules() if isinstance(one, Starter)]
+        self.model, self.loaded, self.cache = plain(loaded.model), loaded, cache
+        self.members = [one for one in self.model.modules() if isinstance(one, Starter)]
         self.deep_image, self.deep_text = (mode.startswith(_DEEP) for mode in (tuning.image_tower, tuning.text_tower))
         if tuning.from_scratch != "none":
             self._new_heads()
@@ -64,6 +67,7 @@ class StarterLearner(Learner):
         self.groups = unlock(self._image_parts(), tuning.image_tower, tuning.rank, rates[0])
         self.groups += unlock(self._text_parts(), tuning.text_tower, tuning.rank, rates[1])
         self.start_loss(torch.tensor(math.log(1 / 0.07)), None)
+        self._first = self._fingerprint() if tuning.from_scratch == "none" else ""
         self.register_buffer("table", torch.zeros(len(loaded.classes), DIM * len(self.members)), persistent=False)
         self.to(self.device)
 
@@ -74,6 +78,7 @@ class StarterLearner(Learner):
     def begin(self, folder: Path, surveyed: Sets, sets: Sets, report: Report) -> None:
         """Compute what other views of the pictures give, and what the captions give below the heads."""
         pairs, names = sets.train, (*surveyed.train.names, *surveyed.dev.names)
+        self._train = pairs
         self._whole = self._features(folder, names, self._views(0), report).arrays
         self._row = {name: row for row, name in enumerate(names)}
         self._places = [self._row[name] for name in pairs.names]
@@ -91,7 +96,7 @@ class StarterLearner(Learner):
         else:
             self._captions = self._caption_states(pairs.captions, report)
         if self.tuning.from_scratch == "none" and self.tuning.loss == "infonce":
-            self._fit_scale(folder, pairs)
+            self._fit_scale(pairs)
 
     def load(self, draws: Sequence[Draw]) -> Loaded:
         """Gather features of the drawn pictures, each in one of its views, and of the captions."""
@@ -135,7 +140,38 @@ class StarterLearner(Learner):
 
     @torch.no_grad()
     def vectors(self, folder: Path, pairs: Pairs) -> tuple[FloatMatrix, FloatMatrix]:
-        """Return vectors of whole pictures and captions, with a class table of the weights as they are."""
+        """Return vectors of whole pictures and captions; class table and correction are of the weights as they are."""
+        images, texts = self._plain_vectors(pairs)
+        if isinstance(self.loaded.model, Balanced):
+            of_pictures, of_texts = self._correction(self.loaded.model)
+            images, texts = of_pictures(images, pictures=True), of_texts(texts, pictures=False)
+        return images.numpy(), texts.numpy()
+
+    def write(self, folder: Path, description: str) -> None:
+        """Write an ONNX folder by the exporter of the built-in model."""
+        from retrieval.training.finetune.adapters import merge
+
+        self.eval().cpu()
+        model: Towers = self.model
+        if isinstance(self.loaded.model, Balanced):
+            model = Balanced(self.model, *self._correction(self.loaded.model))
+        merge(self)
+        with torch.no_grad():
+            table = self.model.table(self.loaded.prompts)
+        image = image_model(model, self.loaded.pretrained, table)
+        card = Card("starter-tuned", "1", description, f"{description} Weak where the built-in model is.")
+        tokenizer = self.loaded.tokenizer.to_str()
+        write_folder(folder, image, text_model(model), _plain(tokenizer), self.loaded.classes, card)
+
+    def _fingerprint(self) -> str:
+        """A digest of what learns in the towers."""
+        digest = hashlib.sha256()
+        for value in self.tower_parameters():
+            digest.update(value.detach().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _plain_vectors(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Vectors of whole pictures and captions without the correction, on the processor."""
         self.eval()
         table = self._table()
         rows = [self._row[name] for name in pairs.names]
@@ -144,27 +180,27 @@ class StarterLearner(Learner):
             texts = self._read(self._encoded(pairs.captions))
         else:
             texts = self._from_states(torch.from_numpy(np.array(self._caption_states(pairs.captions, _silent))))
-        return torch.cat(images).cpu().numpy(), texts.cpu().numpy()
-
-    def write(self, folder: Path, description: str) -> None:
-        """Write an ONNX folder by the exporter of the built-in model."""
-        from retrieval.training.finetune.adapters import merge
-
-        self.eval().cpu()
-        merge(self)
-        with torch.no_grad():
-            table = self.model.table(self.loaded.prompts)
-        image = image_model(self.model, self.loaded.pretrained, table)
-        card = Card("starter-tuned", "1", description, f"{description} Weak where the built-in model is.")
-        tokenizer = self.loaded.tokenizer.to_str()
-        write_folder(folder, image, text_model(self.model), _plain(tokenizer), self.loaded.classes, card)
+        return torch.cat(images).cpu(), texts.cpu()
 
     @torch.no_grad()
-    def _fit_scale(self, folder: Path, pairs: Pairs) -> None:
+    def _correction(self, before: Balanced) -> tuple[Hubs, Hubs]:
+        """What takes hubs' advantage off vectors of the weights as they are: ``before``'s as long as none has moved."""
+        if self._fingerprint() == self._first:
+            return before.of_pictures, before.of_texts
+        pairs = self._train
+        places = sample(len(pairs.names), _BANK, self.tuning.seed)
+        own = pairs.of_each()
+        captions = tuple(pairs.captions[own[i][0]] for i in places)
+        few = Pairs(tuple(pairs.names[i] for i in places), captions, np.arange(len(places)))
+        names = self._joined(self._table().chunk(len(self.members), dim=1)).cpu()
+        return Banks(*self._plain_vectors(few), names).correction()
+
+    @torch.no_grad()
+    def _fit_scale(self, pairs: Pairs) -> None:
         """Begin with the scale under which the loss is least: a model folder does not hold the one it ended with."""
         first = [places[0] for places in pairs.of_each()[:_FITTED]]
         few = Pairs(pairs.names[: len(first)], tuple(pairs.captions[i] for i in first), np.arange(len(first)))
-        pictures, texts = (torch.from_numpy(rows) for rows in self.vectors(folder, few))
+        pictures, texts = self._plain_vectors(few)
         right = torch.eye(len(first), dtype=torch.bool)
         scales = torch.logspace(1, 2, 21)
         found = [float(infonce(pictures @ texts.T, scale, right)) for scale in scales]

@@ -22,7 +22,7 @@ from retrieval.training.measure import FloatArray, IntArray, Recall, recall
 from retrieval.training.multilingual.export import write_tower
 from retrieval.training.multilingual.fitting import Material, Recipe, Sentences, Tower, fit, vectors_of
 from retrieval.training.multilingual.inputs import KeptFeatures, KeptVectors
-from retrieval.training.multilingual.report import write_card
+from retrieval.training.multilingual.report import Asked, write_card
 from retrieval.training.multilingual.sentences import Sentence, Told, owners, read_told
 from retrieval.training.sources import prompt
 
@@ -156,7 +156,8 @@ def main(arguments: list[str] | None = None) -> int:
                 tower, _ = train(material, held, Recipe(seed=options.seed))
                 write_tower(options.out, tower, model.spec, SentenceFeatures().digest())
                 shutil.copytree(LICENCES, options.out / "LICENSES", dirs_exist_ok=True)
-            write_card(options.out, options.data, options.classes, model, KeptVectors(cache, model, note))
+            asked = Asked(options.out, options.data, options.classes, options.sentences, options.views)
+            write_card(asked, model, KeptVectors(cache, model, note))
     except RetrievalError as error:
         note(str(error))
         return 1

@@ -90,14 +90,27 @@ def _class_of(caption: str, names: Sequence[str]) -> int:
     return names.index(said) if said in names else -1
 
 
-def write_card(folder: Path, data: Path, classes: Path | None, model: Embedder, kept: KeptVectors) -> None:
-    """Measure the written tower in `folder` on the dev split of `data` and write its `README.md`."""
+class Asked(NamedTuple):
+    """What the card is written of: the tower's folder, the data, the second folder, and how the tower was fitted."""
+
+    out: Path
+    data: Path
+    classes: Path | None
+    sentences: Sequence[int]
+    views: int
+
+
+def write_card(asked: Asked, model: Embedder, kept: KeptVectors) -> None:
+    """Measure the written tower on the dev split of the data and write its `README.md`."""
+    folder, data, classes, sentences, views = asked
     tower = MultilingualTower(folder, model.spec)
     values = {
         "model": Path(model.spec.name).name,
         "digest": model.spec.digest,
         "dev": "\n".join(report_rows(data, model, tower, kept)),
         "classes": "\n".join(name_rows(classes, model, tower, kept)) if classes else "| not measured | | |",
+        "sentences": " ".join(str(number) for number in sentences),
+        "views": str(views),
         "count": str(len(NAMES.read_text(encoding="utf-8").splitlines()) - 1),
         "files": "\n".join(_file_row(folder / name) for name in ("head.onnx", "model.json")),
     }

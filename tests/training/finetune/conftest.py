@@ -43,7 +43,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_starter(tmp_path_factory: pytest.TempPathFactory, weights, words) -> Path:
-    """A model folder of the starter's kind: its trunk with random weights, a text tower of four layers."""
+    """A model folder of the starter's kind: its trunk with random weights, a text tower of four layers, a correction
+    for hubs.
+    """
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
     from retrieval.training.export import Card, image_model, text_model, write_folder
@@ -53,10 +55,11 @@ def small_starter(tmp_path_factory: pytest.TempPathFactory, weights, words) -> P
     from retrieval.training.text_tower import FROZEN, TextTower
     from tests.training.conftest import CLASSES
     from tests.training.test_reload import tokenizer_json
+    from tests.training.test_towers import make_balanced
 
     torch.manual_seed(3)
     torch.set_num_threads(1)
-    model = Starter(Tail(weights), TextTower(FROZEN + 1, len(words), 64), weights).eval()
+    model = make_balanced(Starter(Tail(weights), TextTower(FROZEN + 1, len(words), 64), weights).eval())
     table = class_table(model, [[1, 3 + i % (len(words) - 3), 2] for i in range(CLASSES)])
     names = [list(words)[3 + i % (len(words) - 3)] for i in range(CLASSES)]
     folder = tmp_path_factory.mktemp("starter") / "model"

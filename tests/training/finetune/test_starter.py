@@ -16,6 +16,7 @@ from retrieval.errors import OptionError  # noqa: E402
 from retrieval.training.finetune.measuring import rank  # noqa: E402
 from retrieval.training.finetune.pairs import read_sets  # noqa: E402
 from retrieval.training.finetune.settings import completed  # noqa: E402
+from tests.training.conftest import CLASSES  # noqa: E402
 from tests.training.finetune.conftest import Toy, curve, losses, tuned  # noqa: E402
 
 
@@ -54,6 +55,26 @@ def test_what_comes_out_is_an_onnx_folder_that_gives_what_was_measured(
     texts = embedder.embed_texts(sets.dev.captions)
     found = rank(pictures, texts, sets.dev).figures()
     assert found["mean"] == pytest.approx(outcome.best.mean, abs=8)  # int8 weights move a rank or two of twelve
+
+
+def bank_of(model: Path) -> np.ndarray:
+    from retrieval.training.hubs import Balanced
+    from retrieval.training.reload import load_starter
+
+    found = load_starter(model).model
+    assert isinstance(found, Balanced)
+    return found.of_pictures.bank.numpy()
+
+
+def test_the_correction_for_hubs_is_made_anew_from_what_was_learnt(
+    toy: Toy, small_starter: Path, tmp_path: Path
+) -> None:
+    moved = tuned(toy, tmp_path / "moved", model=str(small_starter), from_scratch="heads", epochs=1, views=1)
+    learnt = read_sets(toy.images, toy.captions, completed({})).train
+    assert len(bank_of(moved.model)) == len(learnt.names) + CLASSES
+    stopped = tuned(toy, tmp_path / "stopped", until=0, model=str(small_starter), views=1)
+    assert stopped.best.step == 0
+    assert np.array_equal(bank_of(stopped.model), bank_of(small_starter))
 
 
 def test_towers_made_from_scratch_are_refused(toy: Toy, small_starter: Path, tmp_path: Path) -> None:
