@@ -18,7 +18,7 @@ from retrieval.training.graph import FloatArray, Graph
 SIDE = 260
 MEAN = 127.0
 STD = 128.0
-CUT = 17
+CUT = 15
 """Index of the last block that is never trained; its output is (208, 9, 9) per picture."""
 SHALLOW = (2, 6, 10, 14)
 """Blocks whose outputs, pooled over the picture (mean and maximum), keep colour and texture."""
