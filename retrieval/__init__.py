@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from retrieval.config import ModelSpec as ModelSpec
     from retrieval.config import Sampling as Sampling
+    from retrieval.config import SearchOptions as SearchOptions
     from retrieval.embedding import Embedder as Embedder
     from retrieval.embedding import embedder_for as embedder_for
     from retrieval.embedding import open_embedder as open_embedder
@@ -47,6 +48,7 @@ _HOME = {
     "Query": "types",
     "RetrievalError": "errors",
     "Sampling": "config",
+    "SearchOptions": "config",
     "Searcher": "search",
     "embedder_for": "embedding",
     "open_embedder": "embedding",

@@ -18,6 +18,7 @@ from retrieval.errors import OptionError, RetrievalError
 Resize = Literal["squash", "crop", "pad"]
 Device = Literal["auto", "cpu", "cuda"]
 SamplingMode = Literal["auto", "keyframes", "every", "all"]
+Sort = Literal["score", "date", "path"]
 
 DEFAULT_MODEL = "starter"
 
@@ -113,6 +114,21 @@ class Sampling:
 
     def __str__(self) -> str:
         return f"every:{self.every_s:g}s" if self.mode == "every" else self.mode
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How hits are chosen and shown, beside the query itself.
+
+    ``offset``: how many of the best are skipped. ``per_video``: how many moments of one video at most. ``sort`` puts
+    the hits in another order, by path, or newest first (by the wall-clock time that the filter ``date`` compares);
+    ``rank`` stays the place by score. ``explain``: hits say what each part of the query added to their score.
+    """
+
+    offset: int = 0
+    per_video: int = 3
+    sort: Sort = "score"
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

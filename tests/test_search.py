@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.config import Sampling
+from retrieval.config import Sampling, SearchOptions
 from retrieval.embedding import open_embedder
 from retrieval.embedding.stream import Embedded, Job, embed_stream
 from retrieval.errors import MediaError, ModelMismatch, QueryError
@@ -101,7 +101,9 @@ def test_words_find_the_moment(searcher, library):
 
 def test_at_most_so_many_moments_of_a_video(searcher):
     for per_video in (1, 2, 3):
-        hits = searcher.search(parse_query("red", where="path:colours.mp4"), k=50, per_video=per_video)
+        hits = searcher.search(
+            parse_query("red", where="path:colours.mp4"), k=50, options=SearchOptions(per_video=per_video)
+        )
         assert len(hits.hits) == min(per_video, 2)  # there are two red shots
 
 
@@ -235,7 +237,7 @@ def test_a_query_file_that_cannot_be_read(searcher, tmp_path):
 def test_nothing_selected_is_no_error(searcher):
     hits = searcher.search(parse_query("red", where="ext:tiff"))
     assert (hits.hits, hits.searched) == ((), 0)
-    assert searcher.search(parse_query("red"), offset=1000).hits == ()
+    assert searcher.search(parse_query("red"), options=SearchOptions(offset=1000)).hits == ()
 
 
 def test_an_empty_collection_has_no_hits(tmp_path, embedder):
@@ -258,9 +260,9 @@ def test_queries_of_no_use_are_refused(searcher):
     for query in (Query(()), Query((Part("text", "red", -1.0),)), Query((Part("text", "red", float("nan")),))):
         with pytest.raises(QueryError, match="give"):
             searcher.search(query)
-    for wrong in ({"k": 0}, {"offset": -1}, {"per_video": 0}):
+    for k, wrong in ((0, {}), (1, {"offset": -1}), (1, {"per_video": 0})):
         with pytest.raises(QueryError):
-            searcher.search(parse_query("red"), **wrong)
+            searcher.search(parse_query("red"), k, SearchOptions(**wrong))
 
 
 def test_another_model_is_refused(collection, tmp_path):
@@ -364,7 +366,7 @@ def test_newest_first_is_by_wall_clock_and_the_time_of_files_that_say_none(tmp_p
         query = parse_query("", like=["/dated/query.jpg"])
         searcher = Searcher(opened, embedder)
         assert [Path(hit.path).stem for hit in searcher.search(query).hits] == [name for name, _, _ in given]
-        hits = searcher.search(query, sort="date").hits
+        hits = searcher.search(query, options=SearchOptions(sort="date")).hits
     order = ["evening-apia", "afternoon", "noon", "noon-tokyo", "noon-paris", "morning", "never"]
     assert [Path(hit.path).stem for hit in hits] == order
     assert [hit.rank for hit in hits] == [3, 5, 1, 2, 4, 7, 6]
@@ -466,7 +468,7 @@ def test_hits_are_those_of_brute_force(crowd, files, place, k, offset, per_video
     expected = brute_force(
         files, probes, lambda record, row: record.path != own and (wide is None or row.width >= wide), per_video
     )
-    hits = crowd.search(query, k, offset=offset, per_video=per_video)
+    hits = crowd.search(query, k, SearchOptions(offset=offset, per_video=per_video))
     assert summary(hits) == expected[offset : offset + k]
     assert [hit.rank for hit in hits.hits] == [offset + 1 + place for place in range(len(hits.hits))]
     chosen = [frames for _, row, frames in files if wide is None or row.width >= wide]
@@ -479,7 +481,9 @@ def test_pages_join_to_the_longer_list(crowd, files, place, pages):
     query = parse_query("", like=[like(files, place)[0]])
     whole = crowd.search(query, sum(pages)).hits
     joined = [
-        hit for number, size in enumerate(pages) for hit in crowd.search(query, size, offset=sum(pages[:number])).hits
+        hit
+        for number, size in enumerate(pages)
+        for hit in crowd.search(query, size, SearchOptions(offset=sum(pages[:number]))).hits
     ]
     assert tuple(joined) == whole
     assert len(whole) == min(sum(pages), len(crowd.search(query, 10_000).hits))
@@ -537,7 +541,7 @@ def test_words_and_an_item_may_be_mixed(crowd, files):
 def test_sorting_rearranges_the_best_k(crowd, files):
     query = parse_query("", like=[like(files, 1)[0]])
     best = crowd.search(query, 40).hits
-    by_path, by_date = (crowd.search(query, 40, sort=sort).hits for sort in ("path", "date"))
+    by_path, by_date = (crowd.search(query, 40, SearchOptions(sort=sort)).hits for sort in ("path", "date"))
     assert sorted(by_path) == sorted(by_date) == sorted(best)
     assert [(hit.path, hit.at_s or 0) for hit in by_path] == sorted((hit.path, hit.at_s or 0) for hit in best)
     dates = [hit.taken_at for hit in by_date]

@@ -65,6 +65,7 @@ def search(  # noqa: PLR0913 - a command's options are its parameters
         raise typer.BadParameter("--explain has no place among bare paths; use --format table or jsonl")
     query = parse_query(joined(text or []), like=like or [], minus=minus or [], where=where)
     settings = settings_for(collection, device)
+    from retrieval.config import SearchOptions
     from retrieval.embedding import embedder_for
     from retrieval.embedding.languages import parse_language
     from retrieval.embedding.polyglot import Polyglot
@@ -75,7 +76,7 @@ def search(  # noqa: PLR0913 - a command's options are its parameters
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
         embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
         searcher = Searcher(opened, embedder)
-        hits = searcher.search(query, k, offset=offset, sort=sort.value, explain=explained)
+        hits = searcher.search(query, k, SearchOptions(offset=offset, sort=sort.value, explain=explained))
         for note in (*opened.notes, *hits.notes):
             say(note)
         empty = not hits.hits and not opened.count()

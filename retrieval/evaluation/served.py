@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.config import SearchOptions
 from retrieval.evaluation.gallery import Gallery, fingerprint, name_of, places_of, read_gallery
 from retrieval.evaluation.measures import Pairs, Rankings, block_rows, never, rank_blocks
 from retrieval.evaluation.notation import RECALLS, Measure, values
@@ -250,7 +251,7 @@ def _served(searcher: "Searcher", asking: _Asking, place_of: dict[Path, int], pr
             answers.places[row], answers.scores[row] = answers.places[same], answers.scores[same]
         else:
             query = Query((Part("text", text),), asking.options.where)
-            hits = searcher.search(query, size[1], per_video=1).hits
+            hits = searcher.search(query, size[1], SearchOptions(per_video=1)).hits
             answers.places[row, : len(hits)] = [place_of.get(Path(hit.path), -1) for hit in hits]
             answers.scores[row, : len(hits)] = [hit.score for hit in hits]
         if progress:

@@ -1,0 +1,33 @@
+"""Pure ranking: numbers in, numbers out. Nothing here reads files or a collection."""
+
+from retrieval.ranking.mixing import (
+    MAX_PROBES,
+    Embedded,
+    Mix,
+    Modality,
+    best_scores,
+    blend,
+    mix,
+    shares,
+    spread,
+    thin,
+)
+from retrieval.ranking.moments import BRIDGE_S, MAX_MOMENT_S, TOLERANCE, Moment, moments
+
+__all__ = [
+    "BRIDGE_S",
+    "MAX_MOMENT_S",
+    "MAX_PROBES",
+    "TOLERANCE",
+    "Embedded",
+    "Mix",
+    "Modality",
+    "Moment",
+    "best_scores",
+    "blend",
+    "mix",
+    "moments",
+    "shares",
+    "spread",
+    "thin",
+]

@@ -1,0 +1,74 @@
+"""A hit before it has a rank: what hits are ordered by, and how they are put in another order."""
+
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrieval.config import Sort
+from retrieval.query import format_item
+from retrieval.types import Hit, Kind, Share
+
+if TYPE_CHECKING:
+    from retrieval.store import ItemRow
+
+DECIMALS = 6
+"""Scores that round to the same number are equal."""
+
+
+class Found(NamedTuple):
+    """A hit before it has a rank; ``row`` is an item of its file."""
+
+    score: float
+    row: "ItemRow"
+    key: int
+    at_s: float | None
+    start_s: float | None
+    end_s: float | None
+    shares: tuple[Share, ...] = ()
+
+    @property
+    def place(self) -> tuple[float, bytes, float]:
+        """What hits are ordered by."""
+        return (-round(self.score, DECIMALS), os.fsencode(self.row.path), self.at_s or 0.0)
+
+
+def hit_of(rank: int, found: Found) -> Hit:
+    """Return a hit as it is shown."""
+    row = found.row
+    path = os.fspath(row.path)
+    kind: Kind = row.kind
+    return Hit(
+        rank,
+        min(1.0, max(-1.0, found.score)),  # stored vectors are of length 1 but for rounding
+        path,
+        kind,
+        found.start_s,
+        found.end_s,
+        found.at_s,
+        format_item(path, found.at_s),
+        row.width,
+        row.height,
+        row.taken_at,
+        found.key,
+        found.shares,
+    )
+
+
+def in_order(ranked: Iterable[tuple[int, Found]], sort: Sort) -> list[tuple[int, Found]]:
+    """Return what is in order of score in the order asked for."""
+    if sort == "path":
+        return sorted(ranked, key=lambda one: (os.fsencode(one[1].row.path), one[1].at_s or 0.0))
+    if sort == "date":
+        return sorted(ranked, key=lambda one: _wall_clock(one[1].row), reverse=True)
+    return list(ranked)
+
+
+def _wall_clock(row: "ItemRow") -> str:
+    """Return when a file was taken as the filter ``date`` sees it: without its offset, else the file's time."""
+    if row.taken_at:
+        return row.taken_at[: len("2024-05-01T12:30:00")]
+    try:
+        return datetime.fromtimestamp(row.mtime_ns // 1_000_000_000).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""

@@ -1,0 +1,113 @@
+"""From the probes of a query to the hits of a collection in the order of their scores."""
+
+import os
+from bisect import bisect_left, insort
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.ranking import best_scores, moments
+from retrieval.search.found import Found
+from retrieval.types import FloatMatrix, Where
+
+if TYPE_CHECKING:
+    from retrieval.store import Collection, ItemRow
+
+_FIRST_FETCH = 64
+_EDGE = 2e-6  # scores this near to one another may round to the same ``DECIMALS``
+
+
+class Ranked:
+    """The hits of one query, best first, as many as are asked for; what was fetched is remembered.
+
+    ``searched`` is how many items the filter left to choose from.
+    """
+
+    def __init__(
+        self, collection: "Collection", probes: FloatMatrix, where: Where | None, own: frozenset[str], per_video: int
+    ) -> None:
+        """Look for ``probes`` ``(m, dim)``; the files of the real paths ``own`` are left out."""
+        self._collection, self._probes, self._where = collection, probes, where
+        self._ranking = _Ranking(collection, probes, own, per_video)
+        self.searched = collection.count(where)
+        self._fetch = 0
+
+    def best(self, need: int) -> list[Found]:
+        """Return the best ``need`` hits in order, or all there are.
+
+        Many items may fall to one hit, so more are fetched until enough hits lie clearly above everything not fetched.
+
+        Raises:
+            KeyError: an item was removed by another process between two looks.
+        """
+        if not self.searched:
+            return []
+        self._fetch = max(self._fetch, _FIRST_FETCH, 2 * need)
+        while True:
+            matches = self._collection.search(self._probes, min(self._fetch, self.searched), self._where)
+            last = float(matches.scores[:, -1].max()) + _EDGE if self._fetch < self.searched else -np.inf
+            found = self._ranking.above(last, matches.keys, need)
+            if len(found) >= need or not np.isfinite(last):
+                return found[:need]
+            self._fetch *= 4
+
+
+class _Group(NamedTuple):
+    """What was fetched of one file: its best score, and any of its items."""
+
+    score: float
+    row: "ItemRow"
+
+
+class _Ranking:
+    """Turns matches into hits; remembers the moments of videos between one fetch and the next."""
+
+    def __init__(self, collection: "Collection", probes: FloatMatrix, own: frozenset[str], per_video: int) -> None:
+        self._collection, self._probes, self._own, self._per_video = collection, probes, own, per_video
+        self._of_file: dict[int, list[Found]] = {}
+
+    def above(self, least: float, keys: NDArray[np.int64], need: int) -> list[Found]:
+        """Return the hits with a score above ``least`` in order; no more than it takes to know the best ``need``."""
+        found: list[Found] = []
+        scores: list[float] = []  # of ``found``, negative, ascending
+        for group in self._groups(np.unique(keys[keys >= 0])):
+            if group.score <= least or bisect_left(scores, -group.score - _EDGE) >= need:
+                break
+            for one in self._hits(group):
+                if one.score > least:
+                    found.append(one)
+                    insort(scores, -one.score)
+        return sorted(found, key=lambda one: one.place)
+
+    def _groups(self, keys: NDArray[np.int64]) -> list[_Group]:
+        """Return the files of these items, best first."""
+        rows = self._collection.items(keys)
+        scores = best_scores(self._collection.vectors(keys), self._probes)
+        groups: dict[int, _Group] = {}
+        for score, row in zip(scores.tolist(), rows, strict=True):
+            if row.file_id not in groups or score > groups[row.file_id].score:
+                groups[row.file_id] = _Group(score, row)
+        return sorted(groups.values(), key=lambda group: -group.score)
+
+    def _hits(self, group: _Group) -> list[Found]:
+        row = group.row
+        if row.file_id not in self._of_file:
+            if self._own and os.path.realpath(row.path) in self._own:
+                hits = []
+            elif row.kind == "image":
+                hits = [Found(group.score, row, row.key, None, None, None)]
+            else:
+                hits = self._moments(row)
+            self._of_file[row.file_id] = hits
+        return self._of_file[row.file_id]
+
+    def _moments(self, row: "ItemRow") -> list[Found]:
+        frames = self._collection.frames(row.file_id)
+        if not len(frames.keys):
+            raise KeyError(row.file_id)
+        scores = best_scores(frames.vectors, self._probes)
+        return [
+            Found(moment.score, row, int(frames.keys[moment.frame]), moment.at_s, moment.start_s, moment.end_s)
+            for moment in moments(scores, frames.at_s, frames.start_s, frames.end_s, self._per_video)
+        ]

@@ -1,0 +1,70 @@
+"""The searcher: what a query, a collection and a model give together."""
+
+from typing import TYPE_CHECKING
+
+from retrieval.config import SearchOptions
+from retrieval.errors import CollectionError, QueryError
+from retrieval.query import check_parts
+from retrieval.reading import ReadQuery, read_query
+from retrieval.search.found import Found, hit_of, in_order
+from retrieval.search.ranked import Ranked
+from retrieval.types import Hits, Query
+
+if TYPE_CHECKING:
+    from retrieval.embedding import Embedder
+    from retrieval.store import Collection
+
+_ATTEMPTS = 5
+
+
+class Searcher:
+    """Answers queries over a collection; safe to use from many threads."""
+
+    def __init__(self, collection: "Collection", embedder: "Embedder") -> None:
+        """Use a collection with the model it was made with.
+
+        Raises:
+            ModelMismatch: it was made with another one.
+        """
+        collection.check_model(embedder.spec)
+        self.collection = collection
+        self.embedder = embedder
+
+    def search(self, query: Query, k: int = 10, options: SearchOptions = SearchOptions()) -> Hits:  # noqa: B008 - frozen
+        """Return hits ``offset`` to ``offset + k`` of the order by score; fewer only when no more exist.
+
+        A hit is a picture, or a moment of a video (at most ``per_video`` of one). Its score is the cosine with the
+        query's best probe; equal scores (to six decimals) are ordered by path, then time, so that pages join without a
+        gap or repetition. An indexed file that is itself part of the query is left out, whatever name it is given by;
+        other files of the same bytes are hits. Files on sources that are offline can be found, files that are gone
+        cannot. What else can be chosen is told by ``SearchOptions``.
+
+        Raises:
+            QueryError: a part that is not to be found, parts that cancel one another out, k < 1, or a bad filter.
+            MediaError: a file of the query cannot be read.
+            ModelMismatch: the collection was meanwhile embedded anew with another model.
+        """
+        if k < 1 or options.offset < 0 or options.per_video < 1:
+            raise QueryError("k and the hits per video are 1 or more, the offset 0 or more")
+        check_parts(query.parts)
+        self.collection.check_model(self.embedder.spec)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._answer(query, k, options)
+            except KeyError:  # an item was removed by another process between two looks
+                continue
+        raise CollectionError("the collection changes faster than it can be read; try again")
+
+    def _answer(self, query: Query, k: int, options: SearchOptions) -> Hits:
+        read = read_query(query, self.embedder, self.collection)
+        ranked = Ranked(self.collection, read.mixed.probes, query.where, read.own, options.per_video)
+        found = ranked.best(options.offset + k)[options.offset :]
+        if options.explain:
+            found = self._told(found, read)
+        numbered = in_order(enumerate(found, options.offset + 1), options.sort)
+        return Hits(query, tuple(hit_of(rank, one) for rank, one in numbered), ranked.searched, read.notes)
+
+    def _told(self, found: list[Found], read: ReadQuery) -> list[Found]:
+        """Return the hits with what each part of the query added to their scores."""
+        told = read.shares(self.collection.vectors([one.key for one in found]))
+        return [one._replace(shares=each) for one, each in zip(found, told, strict=True)]
