@@ -21,7 +21,7 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
-from retrieval.cli.searching import joined
+from retrieval.cli.asking import joined
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder

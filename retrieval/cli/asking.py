@@ -1,0 +1,154 @@
+"""What is asked of a collection: the options that every command with a query has, and asking them."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec, get_type_hints
+
+import typer
+
+from retrieval.cli.options import CollectionOption, DeviceOption, say, settings_for
+from retrieval.cli.quiet import native_libraries_silenced
+
+if TYPE_CHECKING:
+    from retrieval.store import Collection
+    from retrieval.types import Hits, Query
+
+Own = ParamSpec("Own")
+
+
+class Sort(StrEnum):
+    """The order in which the best hits are shown."""
+
+    score = "score"
+    date = "date"
+    path = "path"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A query with its options as they stand on the command line; what is added here, each of ``asks`` takes."""
+
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help='Words; "a dog" + "snow" - "people" mixes, 1.5:words weighs.'),
+    ] = None
+    collection: CollectionOption = None
+    like: Annotated[
+        list[str] | None,
+        typer.Option("--like", metavar="FILE|ITEM", help="A picture, a clip, or an item such as film.mp4#t=12.5."),
+    ] = None
+    minus: Annotated[
+        list[str] | None, typer.Option("--minus", metavar="TEXT|FILE", help="Less of this; may be repeated.")
+    ] = None
+    where: Annotated[
+        str, typer.Option("--where", metavar="EXPR", help="A filter: kind:video ext:jpg date>2024-05 size>1MB ...")
+    ] = ""
+    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Skip this many hits first.")] = 0
+    sort: Annotated[Sort, typer.Option("--sort", help="Order of the best k: by score, date or path.")] = Sort.score
+    lang: Annotated[
+        str, typer.Option("--lang", metavar="LANG", help="The language of the words: en, zh ...; else guessed.")
+    ] = ""
+    device: DeviceOption = None
+
+
+class Answer(NamedTuple):
+    """What a request found in an open collection; ``nothing`` is what to say when it found nothing, else empty."""
+
+    collection: "Collection"
+    hits: "Hits"
+    nothing: str
+
+
+def asks(command: Callable[Concatenate[Request, Own], None]) -> Callable[..., None]:
+    """Give a command the options of ``Request`` before its own; it is called with the request they make."""
+    hints = get_type_hints(Request, include_extras=True)
+    fields = dataclasses.fields(Request)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [inspect.Parameter(one.name, keyword, default=one.default, annotation=hints[one.name]) for one in fields]
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def run(*args: Own.args, **given: Own.kwargs) -> None:
+        request = Request(**{one.name: given.pop(one.name) for one in fields})  # type: ignore[arg-type]
+        command(request, *args, **given)
+
+    parameters = [*shared, *(one.replace(kind=keyword) for one in own)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def query_of(request: Request) -> "Query":
+    """Read the query of a request.
+
+    Raises:
+        QueryError: it cannot be understood.
+    """
+    from retrieval.query import parse_query
+
+    return parse_query(
+        joined(request.text or []), like=request.like or [], minus=request.minus or [], where=request.where
+    )
+
+
+@contextmanager
+def answered(request: Request, *, explain: bool = False) -> Iterator[Answer]:
+    """Ask a request of its collection, say what there is to note, and keep the collection open for the block.
+
+    ``explain`` asks what each part of the query added to each score.
+
+    Raises:
+        RetrievalError: as ``Collection.open``, ``embedder_for`` and ``Searcher.search``.
+    """
+    query = query_of(request)
+    settings = settings_for(request.collection, request.device)
+    from retrieval.config import SearchOptions
+    from retrieval.embedding import embedder_for
+    from retrieval.embedding.languages import parse_language
+    from retrieval.embedding.polyglot import Polyglot
+    from retrieval.search import Searcher
+    from retrieval.store import Collection
+
+    language = parse_language(request.lang) if request.lang else None
+    options = SearchOptions(offset=request.offset, sort=request.sort.value, explain=explain)
+    with native_libraries_silenced(), Collection.open(settings.collection) as opened:
+        embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
+        hits = Searcher(opened, embedder).search(query, request.k, options)
+        for note in (*opened.notes, *hits.notes):
+            say(note)
+        yield Answer(opened, hits, "" if hits.hits else _nothing(opened, hits))
+
+
+def joined(words: list[str]) -> str:
+    """Join the shell's words to the text of a query.
+
+    The shell has taken the quotes off by now: with a bare ``+`` or ``-`` among the words, what stands between the signs
+    is one quoted part each.
+    """
+    if not any(word in ("+", "-") for word in words):
+        return " ".join(words)
+    from retrieval.query import quote_part
+
+    pieces: list[str] = []
+    part: list[str] = []
+    for word in [*words, "+"]:
+        if word in ("+", "-"):
+            if part:
+                pieces.append(quote_part(" ".join(part)))
+            pieces.append(word)
+            part = []
+        else:
+            part.append(word)
+    return " ".join(pieces[:-1])
+
+
+def _nothing(collection: "Collection", hits: "Hits") -> str:
+    if not collection.count():
+        return "the collection is empty; sightseek index FOLDER fills it"
+    return "nothing found" if hits.searched else "nothing found: the collection has nothing that --where selects"
