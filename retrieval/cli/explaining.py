@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from retrieval.cli.asking import joined
 from retrieval.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -21,7 +22,6 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
-from retrieval.cli.asking import joined
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
