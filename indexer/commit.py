@@ -11,7 +11,7 @@ from retrieval.embedding.stream import Embedded, Failed
 from retrieval.store import Collection, Entry
 
 if TYPE_CHECKING:
-    from retrieval.store.catalog import Writer
+    from retrieval.store.writer import Writer
 
 Heading = Literal["added", "changed", "retried", "renewed"]
 """Under which heading of the summary a file is counted once it is embedded."""

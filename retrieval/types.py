@@ -23,11 +23,40 @@ Pixels = NDArray[np.uint8]
 """``(height, width, 3) uint8`` RGB, as shown: orientation applied, transparency composed on white."""
 
 
+class Details(NamedTuple):
+    """What a file, or a file beside it, says of itself in words and numbers.
+
+    ``latitude`` and ``longitude`` are degrees, north and east positive; ``rating`` is 0 to 5; ``told`` is its title,
+    description or caption. ``None`` or nothing where it does not say.
+    """
+
+    camera: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    rating: int | None = None
+    keywords: tuple[str, ...] = ()
+    told: str = ""
+
+
+class Track(NamedTuple):
+    """What a video looks like from moment to moment, coarsely: all frames that were looked at, kept or not.
+
+    ``at_s`` is ``(n,) float64`` seconds, rising; ``signatures`` is ``(n, 96) uint8``: 8x8 cells of luma by rows, then
+    4x4 cells of two chroma differences + 128 each. ``cuts_s`` is ``(m,) float64``: when another shot begins; 0 is not
+    among them.
+    """
+
+    at_s: NDArray[np.float64]
+    signatures: NDArray[np.uint8]
+    cuts_s: NDArray[np.float64]
+
+
 class MediaInfo(NamedTuple):
     """What is known of a media file besides its pixels.
 
     ``width`` and ``height`` are pixels as shown (after rotation), ``duration_s`` is seconds (``None`` for pictures) and
-    ``taken_at`` is ISO 8601 (``2024-05-01T12:30:00``, with an offset where the file has one) or ``None``.
+    ``taken_at`` is ISO 8601 (``2024-05-01T12:30:00``, with an offset where the file has one) or ``None``. ``track`` is
+    that of a video, once its frames have been read.
     """
 
     kind: Kind
@@ -36,6 +65,8 @@ class MediaInfo(NamedTuple):
     duration_s: float | None
     taken_at: str | None
     format: str
+    details: Details = Details()
+    track: Track | None = None
 
 
 class Item(NamedTuple):
@@ -43,11 +74,15 @@ class Item(NamedTuple):
 
     ``at_s`` is the time of the frame in seconds from the start of the video; the frame stands for everything shown
     from ``start_s`` to ``end_s`` (near-static stretches are thinned to one frame). All are ``None`` for a picture.
+    ``shot`` counts the shots of the video from 0. ``signature`` is what it looks like, coarsely, in 384 bytes: 16x16
+    cells of luma by rows, then 8x8 cells of two chroma differences + 128 each; empty where it is not known.
     """
 
     at_s: float | None = None
     start_s: float | None = None
     end_s: float | None = None
+    shot: int | None = None
+    signature: bytes = b""
 
 
 class Sample(NamedTuple):

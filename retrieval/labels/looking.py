@@ -167,7 +167,8 @@ def _unchanged(record: "FileRecord") -> bool:
 
 def _stored(path: Path, kind: Kind, frames: "Frames") -> FileVectors:
     times = zip(frames.at_s.tolist(), frames.start_s.tolist(), frames.end_s.tolist(), strict=True)
-    items = tuple(Item(*(None if np.isnan(value) else value for value in row)) for row in times)
+    known = ([None if np.isnan(value) else value for value in row] for row in times)
+    items = tuple(Item(at_s, start_s, end_s) for at_s, start_s, end_s in known)
     return FileVectors(os.fspath(path), kind, items, frames.vectors)
 
 

@@ -17,8 +17,10 @@ from retrieval.media.reasons import reason
 from retrieval.media.suffixes import IMAGE_SUFFIXES, MEDIA_SUFFIXES, VIDEO_SUFFIXES
 from retrieval.types import Item, MediaInfo, Pixels, Sample
 
-__all__ = ["IMAGE_SUFFIXES", "MEDIA_SUFFIXES", "VIDEO_SUFFIXES", "Media", "open_media", "open_picture"]
+__all__ = ["IMAGE_SUFFIXES", "MEDIA_SUFFIXES", "SEEN", "VIDEO_SUFFIXES", "Media", "open_media", "open_picture"]
 
+SEEN = 1
+"""Version of what is told of a file besides its pixels: files that were indexed when less was told are read again."""
 _HEAD_BYTES = 4096
 
 

@@ -16,10 +16,11 @@ from retrieval.store.live import LiveIndex
 from retrieval.store.lock import WriteLock
 from retrieval.store.reader import Reader
 from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Problem, Source, Stats
-from retrieval.types import FloatMatrix, Keys, Matches, Where
+from retrieval.types import FloatMatrix, Keys, Matches, Track, Where
 
 if TYPE_CHECKING:
-    from retrieval.store.catalog import Catalog, Writer
+    from retrieval.store.catalog import Catalog
+    from retrieval.store.writer import Writer
 
 CATALOG = "catalog.sqlite"
 LOCK = "lock"
@@ -222,6 +223,18 @@ class Collection:
     def frames(self, file_id: int) -> Frames:
         """Return the items of a file in time order; none if there is no such file."""
         return self._reader.frames(file_id)
+
+    def track(self, file_id: int) -> Track | None:
+        """Return what a video looks like from moment to moment; ``None`` for a picture, or where it is not known."""
+        return self._reader.track(file_id)
+
+    def signatures(self, keys: Sequence[int] | Keys) -> list[bytes]:
+        """Return the signatures of these keys (see ``Item``), in their order.
+
+        Raises:
+            KeyError: there is no such item, or it was removed since it was found.
+        """
+        return self._reader.signatures(keys)
 
     def find_file(self, path: Path) -> FileRecord | None:
         """Return the file of exactly this absolute path."""

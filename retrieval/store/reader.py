@@ -13,10 +13,11 @@ import numpy as np
 from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionCorrupt, ModelMismatch
 from retrieval.store import paths
+from retrieval.store.looks import unpacked
 from retrieval.store.opening import SCHEMA_VERSION, connect, translated
 from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Mark, Source
 from retrieval.store.where import compile_where
-from retrieval.types import FloatMatrix, Keys, Where
+from retrieval.types import FloatMatrix, Keys, Track, Where
 
 OTHER_MODEL = "the collection was embedded anew with another model; open it again"
 PAGE = 2000
@@ -28,7 +29,7 @@ WRITING = "(SELECT max(id) FROM models)"
 _FILE = f"""
 SELECT f.id, f.source_id, f.path, f.kind, f.size_bytes, f.mtime_ns, f.digest,
        f.status = 'failed' OR f.reason_building IS NOT NULL, coalesce(f.reason_building, f.reason), f.gone,
-       EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING})
+       EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING}), f.seen
 FROM files f"""
 # The plus keeps SQLite from walking all items of the model.
 _ITEM = """
@@ -205,14 +206,36 @@ class Reader:
         Raises:
             ModelMismatch: there are none of the model, which is no longer the collection's.
         """
-        sql = "SELECT key, at_s, start_s, end_s, vector FROM items WHERE file_id = ? AND model_id = ?"
+        sql = (
+            "SELECT key, at_s, start_s, end_s, vector, coalesce(shot, -1) FROM items WHERE file_id = ? AND model_id = ?"
+        )
         model_id, dim = self._model
         found = self.rows(f"{sql} ORDER BY at_s, key", file_id, model_id)
         self._check_found(bool(found), model_id)
-        columns = list(zip(*found, strict=True)) or [(), (), (), (), ()]
-        keys, at_s, start_s, end_s, blobs = columns
+        columns = list(zip(*found, strict=True)) or [()] * 6
+        keys, at_s, start_s, end_s, blobs, shots = columns
         times = [np.array(column, np.float64) for column in (at_s, start_s, end_s)]
-        return Frames(np.array(keys, np.int64), times[0], times[1], times[2], decoded(blobs, dim))
+        placed = np.array(keys, np.int64), times[0], times[1], times[2]
+        return Frames(*placed, decoded(blobs, dim), np.array(shots, np.int64))
+
+    def track(self, file_id: int) -> Track | None:
+        """Return the track of a video; ``None`` where there is none."""
+        found = self.rows("SELECT at_s, signatures, cuts_s FROM tracks WHERE file_id = ?", file_id)
+        return unpacked(*found[0]) if found else None
+
+    def signatures(self, keys: Sequence[int] | Keys) -> list[bytes]:
+        """Return the signatures of these keys, in their order; empty ones where they are not known.
+
+        Raises:
+            KeyError: there is no such item (any more).
+            ModelMismatch: likewise, and the model is no longer the collection's.
+        """
+        sql = "SELECT key, signature FROM items WHERE key IN (SELECT value FROM json_each(?)) AND +model_id = ?"
+        model_id = self.model_id
+        wanted = [int(key) for key in keys]
+        found = dict(self.rows(sql, json.dumps(wanted), model_id))
+        self._check_found(found.keys() >= set(wanted), model_id)
+        return [found[key] for key in wanted]
 
     def count(self, where: Where | None = None) -> int:
         """Return how many items a search with this filter chooses from."""
@@ -295,7 +318,7 @@ def _keys(cursor: sqlite3.Cursor) -> Keys:
 
 
 def _file(row: tuple[Any, ...]) -> FileRecord:
-    id_, source_id, raw, kind, size_bytes, mtime_ns, digest, failed, reason, gone, embedded = row
+    id_, source_id, raw, kind, size_bytes, mtime_ns, digest, failed, reason, gone, embedded, seen = row
     return FileRecord(
         id_,
         source_id,
@@ -308,6 +331,7 @@ def _file(row: tuple[Any, ...]) -> FileRecord:
         reason,
         bool(gone),
         bool(embedded),
+        seen,
     )
 
 

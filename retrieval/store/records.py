@@ -31,7 +31,8 @@ class FileRecord(NamedTuple):
 
     ``embedded`` says that the file has items of the model being written: the collection's own, or the new one during a
     re-embedding. A file that is neither ``failed`` nor ``embedded`` waits to be embedded; one whose vectors were found
-    damaged waits with ``digest`` ``None`` and ``mtime_ns`` 0, so that it is taken for a changed one.
+    damaged waits with ``digest`` ``None`` and ``mtime_ns`` 0, so that it is taken for a changed one. ``seen`` is the
+    version of what was told of it (see ``media.SEEN``).
     """
 
     id: int
@@ -45,6 +46,7 @@ class FileRecord(NamedTuple):
     reason: str
     gone: bool
     embedded: bool
+    seen: int = 0
 
 
 class ItemRow(NamedTuple):
@@ -68,7 +70,8 @@ class ItemRow(NamedTuple):
 class Frames(NamedTuple):
     """The items of one file in time order: ``keys`` ``(n,) int64``, times ``(n,) float64`` seconds (NaN for a picture).
 
-    ``vectors`` is ``(n, dim) float32``, rows of length 1 but for float16 rounding.
+    ``vectors`` is ``(n, dim) float32``, rows of length 1 but for float16 rounding; ``shots`` is ``(n,) int64``, -1
+    where it is not known.
     """
 
     keys: Keys
@@ -76,6 +79,7 @@ class Frames(NamedTuple):
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
     vectors: FloatMatrix
+    shots: NDArray[np.int64]
 
 
 class Stats(NamedTuple):

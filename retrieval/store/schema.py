@@ -45,6 +45,26 @@ files = sa.Table(
     sa.Column("height", sa.Integer, nullable=False),
     sa.Column("duration_s", sa.Float),
     sa.Column("taken_at", sa.Text),
+    sa.Column("camera", sa.Text, nullable=False),
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
+    sa.Column("rating", sa.Integer),
+    sa.Column("told", sa.Text, nullable=False),
+    sa.Column("seen", sa.Integer, nullable=False),
+)
+keywords = sa.Table(
+    "keywords",
+    TABLES,
+    sa.Column("file_id", sa.Integer, sa.ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("keyword", sa.Text, primary_key=True),
+)
+tracks = sa.Table(
+    "tracks",
+    TABLES,
+    sa.Column("file_id", sa.Integer, sa.ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("at_s", sa.LargeBinary, nullable=False),
+    sa.Column("signatures", sa.LargeBinary, nullable=False),
+    sa.Column("cuts_s", sa.LargeBinary, nullable=False),
 )
 models = sa.Table(
     "models",
@@ -64,6 +84,8 @@ items = sa.Table(
     sa.Column("at_s", sa.Float),
     sa.Column("start_s", sa.Float),
     sa.Column("end_s", sa.Float),
+    sa.Column("shot", sa.Integer),
+    sa.Column("signature", sa.LargeBinary, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
 )
 removed = sa.Table(
@@ -90,7 +112,11 @@ AT_PATH = sa.select(files.c.id, files.c.digest, files.c.size_bytes, files.c.mtim
 )
 OF = sa.and_(items.c.file_id == sa.bindparam("file"), items.c.model_id == sa.bindparam("model"))
 KEYS_OF = sa.select(items.c.key).where(OF).order_by(items.c.key)
-ITEMS_OF = sa.select(items.c.at_s, items.c.start_s, items.c.end_s, items.c.vector).where(OF).order_by(items.c.key)
+ITEMS_OF = (
+    sa.select(items.c.at_s, items.c.start_s, items.c.end_s, items.c.shot, items.c.signature, items.c.vector)
+    .where(OF)
+    .order_by(items.c.key)
+)
 SET_GONE = sa.update(files).where(files.c.id == sa.bindparam("file")).values(gone=sa.bindparam("gone_now"))
 INSERT_ITEM = sa.insert(items)
 

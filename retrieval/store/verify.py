@@ -15,7 +15,7 @@ from retrieval.store.seal import IndexDamaged
 from retrieval.types import Keys
 
 if TYPE_CHECKING:
-    from retrieval.store.catalog import Writer
+    from retrieval.store.writer import Writer
 
 UNIT = 1.2e-2
 """How far a stored vector's length may be from 1: what a writer lets pass, and float16 rounding."""

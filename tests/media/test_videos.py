@@ -154,7 +154,7 @@ def test_a_cut_without_a_keyframe_is_seen(tmp_path):
 
 def test_black_beginnings_are_skipped_and_all_black_is_kept(tmp_path):
     _, samples, _ = read(write_clip(tmp_path / "a.mp4", [("black", 1.0), (draw_picture(1), 2.0)]))
-    assert [tuple(s.item) for s in samples] == [(1.0, 0.0, pytest.approx(3.0, abs=0.05))]
+    assert [s.item[:3] for s in samples] == [(1.0, 0.0, pytest.approx(3.0, abs=0.05))]
     _, samples, _ = read(write_clip(tmp_path / "b.mp4", [("black", 3.0)]))
     assert [s.item.at_s for s in samples] == [0.0]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import CollectionError, CollectionNotFound, ModelMismatch
+from retrieval.media import SEEN
 from retrieval.store import Collection
 from retrieval.types import Item, Term
 
@@ -24,7 +25,7 @@ def test_a_file_comes_back_as_it_was_put(collection, make):
     with collection.transaction() as writer:
         keys = writer.put(source.id, make.entry("/media/x.MP4", 77, 123456789), info, b"d", make.frames(3), vectors)
     record = collection.find_file(Path("/media/x.MP4"))
-    assert record[1:] == (source.id, Path("/media/x.MP4"), "video", 77, 123456789, b"d", "ok", "", False, True)
+    assert record[1:] == (source.id, Path("/media/x.MP4"), "video", 77, 123456789, b"d", "ok", "", False, True, SEEN)
     row = collection.items(keys)[1]
     assert row == (
         keys[1],
