@@ -5,7 +5,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -32,6 +32,9 @@ class Reader(Protocol):
 
     def frames(self) -> Iterator[tuple[float, Pixels]]:
         """Yield (seconds, pixels)."""
+
+    def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
+        """Yield what is shown at each of the times, in seconds, ascending; a picture is always the same."""
 
     def end_s(self) -> float | None:
         """Return when the last frame ends; known after the frames have been read."""
@@ -77,6 +80,22 @@ class Media:
             looked_at = (Frame(at_s, signature(pixels), pixels) for at_s, pixels in self._reader.frames())
             for kept in choose(looked_at, self._sampling, self._reader.end_s):
                 yield Sample(Item(kept.at_s, kept.start_s, kept.end_s), kept.payload)
+        except (MediaError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise MediaError(f"cannot be decoded: {reason(error)}") from None
+
+    def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
+        """Yield the pixels shown at each of the times, in seconds, ascending; videos are not read from the beginning.
+
+        A picture is the same at all times; before the first frame of a video the first is shown, behind its end the
+        last.
+
+        Raises:
+            MediaError: the file turned out to be unreadable.
+        """
+        try:
+            yield from self._reader.at(times_s)
         except (MediaError, GeneratorExit):
             raise
         except Exception as error:

@@ -5,7 +5,7 @@ comparison of coarse pictures of consecutive frames by Nagasaka and Tanaka, 1992
 cells that differ most.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -123,6 +123,26 @@ def next_tick(at_s: float, every_s: float) -> float:
     """Return the first multiple of ``every_s`` that is later than ``at_s``."""
     tick = (int((at_s + _TICK_SLACK_S) / every_s) + 1) * every_s
     return tick if tick > at_s else tick + every_s
+
+
+def shown_at(frames: Iterable[tuple[float, Payload]], times_s: Sequence[float]) -> Iterator[Payload]:
+    """Yield what is shown at each of the times, both in seconds and ascending: the last frame that is not later.
+
+    What is asked for before the first frame is the first, behind the end the last; without frames nothing comes out.
+    """
+    wanted = iter(times_s)
+    at_s = next(wanted, None)
+    held: Payload | None = None
+    for frame_s, payload in frames:
+        while at_s is not None and held is not None and frame_s > at_s + _TICK_SLACK_S:
+            yield held
+            at_s = next(wanted, None)
+        if at_s is None:
+            return
+        held = payload
+    while at_s is not None and held is not None:
+        yield held
+        at_s = next(wanted, None)
 
 
 class Sieve:

@@ -11,13 +11,14 @@ import re
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from retrieval.errors import MediaError
 from retrieval.media.dates import iso_date
+from retrieval.media.frames import shown_at
 from retrieval.media.pixels import to_pixels
 from retrieval.media.reasons import clock, reason
 from retrieval.media.sniff import HEIF_BRANDS
@@ -136,6 +137,10 @@ class PictureReader:
         """Yield the picture, at time 0."""
         yield 0.0, self._pixels
 
+    def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
+        """Yield the picture for each of the times."""
+        return iter([self._pixels] * len(times_s))
+
     def end_s(self) -> float | None:
         """Return ``None``: a picture does not end."""
         return None
@@ -179,6 +184,10 @@ class AnimationReader:
         else:
             self.notes.append(f"too many frames: read up to {clock(at_ms / 1000)}")
         self.info = self.info._replace(duration_s=self._end_s)
+
+    def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
+        """Yield what is shown at each of the times, in seconds, ascending."""
+        return shown_at(self.frames(), times_s)
 
     def end_s(self) -> float | None:
         """Return when the last frame that was read ends, in seconds."""

@@ -1,4 +1,4 @@
-"""Videos, by PyAV: frames with their real times, turned as they are shown; the only place where ``av`` is used.
+"""Videos, by PyAV: frames with their real times, turned as they are shown; opened here alone.
 
 A frame's time is its presentation time stamp minus the start of the file; no frame rate is assumed. Packets are read
 once, in order. Those of a group of pictures (a keyframe and what builds on it) wait undecoded until it is known whether
@@ -6,7 +6,7 @@ the keyframe alone will do or the group must be decoded: so a video with a keyfr
 frame each two seconds, and memory holds no more than a few seconds of packets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import IO
 
@@ -43,7 +43,7 @@ _DEMUXERS = (
 """What is tried: formats that hold their own data. Playlists, which name other files or addresses, are not."""
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError, MemoryError, EOFError)
+ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError, MemoryError, EOFError)
 
 
 class VideoReader:
@@ -61,8 +61,8 @@ class VideoReader:
         """
         self.notes: list[str] = []
         self._file, self._sampling, self._target = file, sampling, target
-        self._clock = _Clock()
-        container, stream = _open(file)
+        self._clock = Clock()
+        container, stream = open_container(file)
         with container:
             declared_s = _declared_s(container, stream)
             self.info = MediaInfo("video", 0, 0, declared_s, _taken_at(container), _format(container, stream, suffix))
@@ -85,6 +85,13 @@ class VideoReader:
         yield from rest
         self._conclude()
 
+    def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
+        """Yield what is shown at each of the times, in seconds, ascending; found by seeking."""
+        from retrieval.media.seeking import frames_at
+
+        self._begun = None
+        return frames_at(self._file, times_s, self._target)
+
     def end_s(self) -> float | None:
         """Return when the video ends in seconds; measured when the container does not say or says too much."""
         return self.info.duration_s
@@ -96,9 +103,9 @@ class VideoReader:
 
     def _read(self, *, sparing: bool) -> Iterator[tuple[float, Pixels]]:
         self._file.seek(0)
-        container, stream = _open(self._file)
+        container, stream = open_container(self._file)
         with container:
-            self._clock = _Clock.of(container, stream)
+            self._clock = Clock.of(container, stream)
             decoder = _Decoder(stream, self.notes, self._clock)
             groups = _Groups(decoder, self._sampling if sparing else Sampling("all"))
             sieve = Sieve(self._sampling)
@@ -108,10 +115,10 @@ class VideoReader:
                 if not sieve.passes(at_s, bool(frame.key_frame)):
                     continue
                 if screen is None:
-                    screen = _screen(stream, frame)
+                    screen = screen_of(stream, frame)
                     width, height = screen.size(frame.width, frame.height)
                     self.info = self.info._replace(width=width, height=height)
-                yield at_s, _pixels(frame, screen, self._target)
+                yield at_s, pixels_of(frame, screen, self._target)
 
     def _conclude(self) -> None:
         declared_s, seen_s = self.info.duration_s, self._clock.end_s
@@ -124,7 +131,7 @@ class VideoReader:
             self.info = self.info._replace(duration_s=seen_s)
 
 
-class _Clock:
+class Clock:
     """Turns time stamps into seconds from the start, and remembers how far the packets reached."""
 
     def __init__(self, base: Fraction = Fraction(1, 1000), start_s: float = 0.0, complete: bool = False) -> None:
@@ -133,7 +140,8 @@ class _Clock:
         self._last_s = 0.0
 
     @classmethod
-    def of(cls, container: InputContainer, stream: VideoStream) -> "_Clock":
+    def of(cls, container: InputContainer, stream: VideoStream) -> "Clock":
+        """Return the clock of an open file: 0 is where its first stream begins."""
         base = stream.time_base or Fraction(1, av.time_base)
         started: int | None = container.start_time
         start_s = float((stream.start_time or 0) * base) if started is None else started / av.time_base
@@ -141,6 +149,7 @@ class _Clock:
         return cls(base, start_s, stream.duration is not None or len(container.streams) == 1)
 
     def packet_s(self, packet: "Packet[VideoStream]") -> float:
+        """Return when what a packet holds is shown; one without a time stamp counts as the one before."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return self._last_s
@@ -160,7 +169,7 @@ class _Clock:
 class _Decoder:
     """A decoder that outlives damage: what it cannot decode is noted once and skipped."""
 
-    def __init__(self, stream: VideoStream, notes: list[str], clock_: _Clock) -> None:
+    def __init__(self, stream: VideoStream, notes: list[str], clock_: Clock) -> None:
         self._codec = stream.codec_context
         self._codec.thread_count = THREADS
         self._notes, self._clock = notes, clock_
@@ -169,7 +178,7 @@ class _Decoder:
         """Yield the frames that come out for a packet; ``None`` drains the decoder and makes it ready again."""
         try:
             frames = self._codec.decode(packet)
-        except _ERRORS as error:
+        except ERRORS as error:
             if not isinstance(error, av.EOFError):
                 _note_damage(self._notes, self._clock, error)
             frames = []
@@ -252,12 +261,18 @@ class NotVideo(Exception):
     """No demuxer knows the content."""
 
 
-def _open(file: IO[bytes]) -> tuple[InputContainer, VideoStream]:
+def open_container(file: IO[bytes]) -> tuple[InputContainer, VideoStream]:
+    """Open a file, wherever it is at, with the stream of pictures that a player would show.
+
+    Raises:
+        NotVideo: no demuxer knows the content.
+        MediaError: there are no pictures, no decoder for them, or they are too large.
+    """
     try:
         container = av.open(
             file, "r", metadata_errors="replace", buffer_size=_READ_BYTES, options={"format_whitelist": _DEMUXERS}
         )
-    except _ERRORS as error:
+    except ERRORS as error:
         raise NotVideo(reason(error)) from None
     streams = [s for s in container.streams.video if not s.disposition & _STILL]
     if not streams:
@@ -279,7 +294,7 @@ _STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.s
 
 
 def _packets(
-    container: InputContainer, stream: VideoStream, clock_: _Clock, notes: list[str]
+    container: InputContainer, stream: VideoStream, clock_: Clock, notes: list[str]
 ) -> "Iterator[tuple[float, Packet[VideoStream]]]":
     """Yield packets with their times; goes on behind a damaged stretch where the demuxer can."""
     for _ in range(_DEMUXER_ERRORS):
@@ -288,11 +303,11 @@ def _packets(
                 if packet.size:
                     yield clock_.packet_s(packet), packet
             return
-        except _ERRORS as error:
+        except ERRORS as error:
             _note_damage(notes, clock_, error)
 
 
-def _note_damage(notes: list[str], clock_: _Clock, error: BaseException) -> None:
+def _note_damage(notes: list[str], clock_: Clock, error: BaseException) -> None:
     if not any(note.startswith("damaged") for note in notes):
         notes.append(f"damaged after {clock(clock_.end_s)}: kept what decodes ({reason(error)})")
 
@@ -320,13 +335,14 @@ def _format(container: InputContainer, stream: VideoStream, suffix: str) -> str:
     return f"{name if name in names else names[0]}/{stream.codec_context.name}"
 
 
-def _screen(stream: VideoStream, frame: VideoFrame) -> Screen:
+def screen_of(stream: VideoStream, frame: VideoFrame) -> Screen:
     """Read how frames are shown from the first one alone: a frame whose side data was looked at is freed late."""
     side = frame.side_data.get("DISPLAYMATRIX")
     return Screen.of(float(stream.sample_aspect_ratio or 1), b"" if side is None else bytes(side))  # type: ignore[call-overload]
 
 
-def _pixels(frame: VideoFrame, screen: Screen, target: int) -> Pixels:
+def pixels_of(frame: VideoFrame, screen: Screen, target: int) -> Pixels:
+    """Return a frame as it is shown; its shorter side is at most twice ``target``."""
     width, height = screen.scaled(frame.width, frame.height, 2 * target)
     clear = any(component.is_alpha for component in frame.format.components)
     colours = Colorspace.ITU709 if _is_hd(frame) else None
