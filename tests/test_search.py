@@ -568,3 +568,31 @@ def test_filters_by_kind_and_path_equal_brute_force(crowd, files):
     assert {hit.path for hit in crowd.search(query, 100).hits} == {str(path) for path in chosen} - {
         str(files[2][0].path)
     }
+
+
+# ------------------------------------------------------------------------------------------------ from Python
+
+
+def test_a_searcher_is_opened_by_its_folder_alone(collection, searcher):
+    with Searcher.open(collection.folder, "cpu") as opened:
+        hits = opened.search("a red car", 8)
+        assert hits == searcher.search(parse_query("a red car"), 8)
+        assert (
+            opened.search("red where:(kind:video)", 3).hits
+            == opened.search(parse_query("red", where="kind:video"), 3).hits
+        )
+
+
+def test_iterating_gives_what_one_large_search_gives(crowd, monkeypatch):
+    monkeypatch.setattr("retrieval.search.searcher._PAGES", (3, 7, 11))
+    whole = crowd.search("a green car", 10_000).hits
+    assert len(whole) > 40
+    assert tuple(crowd.iterate("a green car")) == whole
+    options = SearchOptions(offset=5, per_video=1)
+    assert tuple(crowd.iterate("a green car", options)) == crowd.search("a green car", 10_000, options).hits
+    with pytest.raises(QueryError, match="by score"):
+        next(crowd.iterate("a green car", SearchOptions(sort="path")))
+
+
+def test_iterating_asks_for_no_more_than_is_taken(crowd):
+    assert next(crowd.iterate("a red car")) == crowd.search("a red car", 1).hits[0]
