@@ -38,7 +38,7 @@ def only(path, target=260):
     with open_media(path, target=target) as media:
         samples = list(media)
         assert len(samples) == 1
-        assert samples[0].item == (None, None, None)
+        assert samples[0].item[:3] == (None, None, None)
         return media.info, samples[0].pixels
 
 
@@ -267,7 +267,7 @@ def test_animations_are_clips_with_their_own_times(tmp_path, suffix):
         samples = list(media)
         assert media.info.duration_s == pytest.approx(2.5)
         assert list(media)[1].item == samples[1].item
-    assert [s.item for s in samples] == [(0.0, 0.0, 0.4), (0.4, 0.4, 1.0), (1.0, 1.0, 2.5)]
+    assert [s.item[:3] for s in samples] == [(0.0, 0.0, 0.4), (0.4, 0.4, 1.0), (1.0, 1.0, 2.5)]
     assert samples[0].pixels[30, 40, 0] > 240
     assert samples[1].pixels[30, 40, 1] > 240
     assert shows_quadrants(samples[2].pixels, tolerance=40)
