@@ -12,7 +12,7 @@ from typing import IO, Protocol, Self
 
 from retrieval.config import Sampling
 from retrieval.errors import MediaError
-from retrieval.media.frames import Frame, choose, signature
+from retrieval.media.frames import Frame, choose, compact, signature
 from retrieval.media.reasons import reason
 from retrieval.media.suffixes import IMAGE_SUFFIXES, MEDIA_SUFFIXES, VIDEO_SUFFIXES
 from retrieval.types import Item, MediaInfo, Pixels, Sample
@@ -75,11 +75,12 @@ class Media:
         try:
             if self.info.kind == "image":
                 for _, pixels in self._reader.frames():
-                    yield Sample(Item(), pixels)
+                    yield Sample(Item(signature=compact(signature(pixels))), pixels)
                 return
-            looked_at = (Frame(at_s, signature(pixels), pixels) for at_s, pixels in self._reader.frames())
+            looked_at = (_looked_at(at_s, pixels) for at_s, pixels in self._reader.frames())
             for kept in choose(looked_at, self._sampling, self._reader.end_s):
-                yield Sample(Item(kept.at_s, kept.start_s, kept.end_s), kept.payload)
+                pixels, look = kept.payload
+                yield Sample(Item(kept.at_s, kept.start_s, kept.end_s, signature=look), pixels)
         except (MediaError, GeneratorExit):
             raise
         except Exception as error:
@@ -112,6 +113,11 @@ class Media:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _looked_at(at_s: float, pixels: Pixels) -> Frame[tuple[Pixels, bytes]]:
+    look = signature(pixels)
+    return Frame(at_s, look, (pixels, compact(look)))
 
 
 def open_media(path: Path, sampling: Sampling = Sampling(), target: int = 260) -> Media:  # noqa: B008 - frozen

@@ -68,6 +68,29 @@ def signature(pixels: Pixels) -> Signature:
     return np.asarray(np.asarray(cells, dtype=np.float32) @ _TO_LUMA_CHROMA, dtype=np.float32)
 
 
+def compact(sig: Signature) -> bytes:
+    """Return a signature in 384 bytes, as an item keeps it: the luma, and the chroma of 8x8 cells + 128."""
+    return _bytes(sig[..., 0], _halved(sig[..., 1:])).tobytes()
+
+
+def coarse(sig: Signature) -> NDArray[np.uint8]:
+    """Return a signature in 96 bytes, ``(96,) uint8``, as a track keeps it: 8x8 cells of luma, 4x4 of chroma + 128."""
+    return _bytes(_halved(sig[..., :1]), _halved(_halved(sig[..., 1:])))
+
+
+def _halved(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ``(2n, 2n, c)`` cells as ``(n, n, c)``."""
+    half = len(cells) // 2
+    fewer: NDArray[np.float32] = cells.reshape(half, 2, half, 2, -1).mean(axis=(1, 3))
+    return fewer
+
+
+def _bytes(luma: NDArray[np.float32], chroma: NDArray[np.float32]) -> NDArray[np.uint8]:
+    values = np.concatenate([luma.ravel(), chroma.ravel() + 128.0])
+    rounded: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
+
+
 def change(a: Signature, b: Signature) -> Change:
     """Return how much two signatures differ; block noise of a codec averages out within a cell."""
     cells = np.abs(a - b).max(axis=2).ravel()

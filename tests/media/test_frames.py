@@ -17,6 +17,8 @@ from retrieval.media.frames import (
     Sieve,
     change,
     choose,
+    coarse,
+    compact,
     is_black,
     next_tick,
     signature,
@@ -188,3 +190,22 @@ def test_signature_survives_compression_and_sees_another_picture(tmp_path):
     clean, rough = signature(np.asarray(picture)), signature(np.asarray(Image.open(tmp_path / "a.jpg")))
     assert change(clean, rough).local < STILL / 2
     assert change(clean, signature(np.asarray(draw_picture(5, (320, 240))))).overall > CUT
+
+
+def test_a_signature_is_kept_in_384_bytes_and_more_coarsely_in_96():
+    picture = np.zeros((160, 160, 3), dtype=np.uint8)
+    picture[:80, :80] = (255, 0, 0)
+    picture[80:, 80:] = (200, 200, 200)
+    found = signature(picture)
+    whole = np.frombuffer(compact(found), np.uint8)
+    assert len(whole) == 384
+    luma, chroma = whole[:256].reshape(16, 16), whole[256:].reshape(8, 8, 2)
+    assert (luma[0, 0], luma[0, 15], luma[15, 0], luma[15, 15]) == (76, 0, 0, 200)
+    assert chroma[0, 0].tolist() == [85, 255]
+    assert chroma[7, 7].tolist() == chroma[0, 7].tolist() == [128, 128]
+    less = coarse(found)
+    assert (less.shape, less.dtype) == ((96,), np.uint8)
+    luma, chroma = less[:64].reshape(8, 8), less[64:].reshape(4, 4, 2)
+    assert (luma[0, 0], luma[0, 7], luma[7, 0], luma[7, 7]) == (76, 0, 0, 200)
+    assert chroma[0, 0].tolist() == [85, 255]
+    assert chroma[3, 3].tolist() == [128, 128]
