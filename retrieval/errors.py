@@ -14,6 +14,7 @@
     │   ├── CollectionLocked       another process is writing to it
     │   ├── CollectionTooNew       it was written by a newer version
     │   └── CollectionCorrupt      its catalog is damaged
+    ├── OutputError                results that cannot be written where they were to go
     └── DatasetError               an evaluation or training set that cannot be read
 """
 
@@ -70,6 +71,10 @@ class CollectionTooNew(CollectionError):
 
 class CollectionCorrupt(CollectionError):
     """The catalog of the collection is damaged."""
+
+
+class OutputError(RetrievalError):
+    """Results that cannot be written where they were to go."""
 
 
 class DatasetError(RetrievalError):

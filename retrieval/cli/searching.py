@@ -8,6 +8,7 @@ import typer
 
 from retrieval.cli.asking import Request, answered, asks
 from retrieval.cli.options import say
+from retrieval.cli.previews import Preview, print_previews
 
 if TYPE_CHECKING:
     from retrieval.types import Hits
@@ -29,15 +30,32 @@ def search(
     explained: Annotated[
         bool, typer.Option("--explain", help="Say what each part of the query added to each score.")
     ] = False,
+    preview: Annotated[
+        Preview | None,
+        typer.Option("--preview", help="Draw the hits in the terminal; which way is found out (auto), or named."),
+    ] = None,
+    opens: Annotated[
+        bool, typer.Option("--open", help="Open the first hit in its program, a video at the moment where it can.")
+    ] = False,
 ) -> None:
     """Find pictures and moments of video, best first."""
-    if explained and (null or fmt is HitFormat.paths):
+    fmt = HitFormat.paths if null else fmt
+    if explained and fmt is HitFormat.paths:
         raise typer.BadParameter("--explain has no place among bare paths; use --format table or jsonl")
+    if preview is not None and fmt is not HitFormat.table:
+        raise typer.BadParameter("--preview goes with the table alone; leave out --format and -0")
     with answered(request, explain=explained) as answer:
         hits, nothing = answer.hits, answer.nothing
-    _print_hits(hits, HitFormat.paths if null else fmt, null)
+    if preview is not None:
+        print_previews(hits, preview)
+    _print_hits(hits, fmt, null)
     if nothing:
         say(nothing)
+    if opens and hits.hits:
+        from retrieval.cli.opening import open_hit
+
+        sys.stdout.flush()
+        open_hit(hits.hits[0])
 
 
 def _print_hits(hits: "Hits", fmt: HitFormat, null: bool) -> None:

@@ -6,18 +6,19 @@ shows the user's own pictures.
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from retrieval.errors import CollectionError, OptionError, QueryError
+from retrieval.errors import OptionError, QueryError
 from retrieval.evaluation.moments import Place, meets, parse_place
 from retrieval.evaluation.results import Asked, AskedDirection, Summary
-from retrieval.evaluation.thumbnails import Thumbnail, thumbnails
-from retrieval.present import visible
+from retrieval.evaluation.thumbnails import thumbnails
 from retrieval.query import format_where, parse_query, split_item
+from retrieval.store.durable import put
 from retrieval.types import Part
+from retrieval.viewing.pages import clock, page_of
+from retrieval.viewing.thumbnails import Thumbnail
 
 TEMPLATE = Path(__file__).with_name("report.html")
 FOUND = 5
@@ -34,7 +35,6 @@ _TITLES: dict[AskedDirection, str] = {
 _GALLERIES: dict[AskedDirection, str] = {"text_to_image": "pictures", "image_to_text": "captions", "library": "items"}
 """What ``Summary.counts`` calls the things that the queries of a direction choose from."""
 _BINS = (1, 5, 10, 20, 50, 100)
-_LONGEST = 400
 
 
 class Tile(NamedTuple):
@@ -98,14 +98,15 @@ def write_html(
 
     Raises:
         OptionError: the path cannot be that of a file.
-        CollectionError: the file cannot be written; what was there before stays.
+        OutputError: the file cannot be written; what was there before stays.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise OptionError(f"there is no folder {target.parent} for the report; make it, or name another")
     if target.exists() and not target.is_file():
         raise OptionError(f"{path} is no ordinary file, so no report can be written there; name another")
-    _replace(target, render(summary, asked, worst=worst, progress=progress).encode())
+    page = render(summary, asked, worst=worst, progress=progress).encode()
+    put(target, lambda file: file.write(page), over=True, private=True)
 
 
 def render(
@@ -116,8 +117,6 @@ def render(
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Return the page that ``write_html`` writes."""
-    from jinja2 import Environment, StrictUndefined
-
     chosen = {direction: _worst(asked, direction, worst) for direction in _TITLES}
     rows = [one for of_direction in chosen.values() for one in of_direction]
     shown = thumbnails((place for one in rows for place in _places(one)), summary.folder, progress=progress)
@@ -132,11 +131,7 @@ def render(
         for direction, title in _TITLES.items()
         if any(one.direction == direction for one in asked)
     ]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["visible"] = _short
-    environment.tests["figure"] = lambda cell: not any(letter.isalpha() for letter in cell)
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return page.render(summary=summary, sections=sections)
+    return page_of(TEMPLATE, summary=summary, sections=sections)
 
 
 def _bars_of(asked: Sequence[Asked], summary: Summary) -> tuple[Bar, ...]:
@@ -264,36 +259,5 @@ def _picture(
 def _moment(place: Place) -> str:
     if place.span is None:
         return ""
-    start, end = (_clock(seconds) for seconds in place.span)
+    start, end = (clock(seconds) for seconds in place.span)
     return start if start == end else f"{start} – {end}"
-
-
-def _clock(seconds: float) -> str:
-    """Write seconds as ``1:02:03.4`` or ``2:03.4``: short, for reading only."""
-    minutes, tenths = divmod(round(10 * seconds), 600)
-    hours, minutes = divmod(minutes, 60)
-    rest = f"{tenths // 10:02d}.{tenths % 10}"
-    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
-
-
-def _short(text: str) -> str:
-    """Return text that can be looked at: no control characters, no endless captions."""
-    return visible(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
-
-
-def _replace(path: Path, page: bytes) -> None:
-    """Put the page in its place in one step; a temporary file of a name of its own is for its owner alone."""
-    from retrieval.store.durable import cleared, sync_folder
-
-    try:
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        with cleared(Path(name)):
-            with os.fdopen(number, "wb") as file:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        said = error.strerror or str(error)
-        raise CollectionError(f"cannot write {path}: {said}; make room or allow writing, then try again") from error

@@ -1,12 +1,13 @@
-"""Replacing a file so that it is, at every moment and after a power cut, either the old one or the new one."""
+"""Writing a file so that it is, at every moment and after a power cut, whole: the old one, the new one, or none."""
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from retrieval.errors import CollectionError
+from retrieval.errors import CollectionError, OutputError
 
 TEMPORARY = ".tmp"
 
@@ -28,6 +29,54 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         said = error.strerror or str(error)
         raise CollectionError(f"cannot write {path}: {said}; make room or allow writing, then try again") from error
+
+
+def put(path: Path, write: Callable[[BinaryIO], object], *, over: bool = False, private: bool = False) -> None:
+    """Let ``write`` fill a temporary file with a name of its own beside ``path``, then put it in its place in one step.
+
+    ``over`` lets it take the place of a file that is there; ``private`` makes it readable by its owner alone, else it
+    is as readable as other new files. ``write`` may raise what it will: then nothing is left.
+
+    Raises:
+        FileExistsError: there is something of that name, and it is not to be written over.
+        OutputError: the file cannot be written (a full disk, say); what was there before stays.
+    """
+    temporary = path.with_name(f".sightseek-{secrets.token_hex(8)}{TEMPORARY}")  # short, whatever the name
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "w+b") as file, cleared(temporary):
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            if over:
+                temporary.replace(path)
+            else:
+                _put_beside_others(temporary, path)
+        sync_folder(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Return what to raise where a result cannot be written."""
+    said = error.strerror or str(error)
+    return OutputError(f"cannot write {path}: {said}; make room or allow writing, then try again")
+
+
+def _put_beside_others(temporary: Path, path: Path) -> None:
+    """Give a file its name unless something has it: by a second name where the disk knows such, else by claiming it."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+        with cleared(path):
+            temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 def open_private(path: Path) -> BinaryIO:
