@@ -20,6 +20,7 @@ class HitFormat(StrEnum):
     table = "table"
     paths = "paths"
     jsonl = "jsonl"
+    html = "html"
 
 
 @asks
@@ -41,7 +42,7 @@ def search(
     """Find pictures and moments of video, best first."""
     fmt = HitFormat.paths if null else fmt
     if explained and fmt is HitFormat.paths:
-        raise typer.BadParameter("--explain has no place among bare paths; use --format table or jsonl")
+        raise typer.BadParameter("--explain has no place among bare paths; use --format table, jsonl or html")
     if preview is not None and fmt is not HitFormat.table:
         raise typer.BadParameter("--preview goes with the table alone; leave out --format and -0")
     with answered(request, explain=explained) as answer:
@@ -66,11 +67,25 @@ def _print_hits(hits: "Hits", fmt: HitFormat, null: bool) -> None:
         for path in present.as_paths(hits, null):
             sys.stdout.buffer.write(path)
         sys.stdout.buffer.flush()
+    elif fmt is HitFormat.html:
+        _print_sheet(hits)
     elif fmt is HitFormat.jsonl:
         for line in present.as_jsonl(hits):
             typer.echo(line)
     else:
         _print_table(hits)
+
+
+def _print_sheet(hits: "Hits") -> None:
+    from retrieval.cli.progress import counting, progress_display
+    from retrieval.cli.quiet import native_libraries_silenced
+    from retrieval.viewing.sheet import sheet_of
+
+    with native_libraries_silenced(), progress_display("pictures") as show:
+        page = sheet_of(hits, counting(show))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(page.encode("utf-8", "replace"))  # the page says that it is UTF-8
+    sys.stdout.buffer.flush()
 
 
 def _print_table(hits: "Hits") -> None:

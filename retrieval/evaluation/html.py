@@ -14,9 +14,9 @@ from retrieval.errors import OptionError, QueryError
 from retrieval.evaluation.moments import Place, meets, parse_place
 from retrieval.evaluation.results import Asked, AskedDirection, Summary
 from retrieval.evaluation.thumbnails import thumbnails
-from retrieval.query import format_where, parse_query, split_item
+from retrieval.query import parse_query
 from retrieval.store.durable import put
-from retrieval.types import Part
+from retrieval.viewing.asked import AskedPicture, asked_with
 from retrieval.viewing.pages import clock, page_of
 from retrieval.viewing.thumbnails import Thumbnail
 
@@ -189,27 +189,15 @@ def _asked_with(one: Asked) -> tuple[str, list[tuple[Place, str]]]:
         query = parse_query(one.query)
     except QueryError:
         return one.query, []
-    pictures = []
-    for part in query.parts:
-        if part.kind != "text":
-            name, at_s = split_item(part.value)
-            sign = "without " if part.weight < 0 else ""
-            weight = "" if abs(part.weight) == 1 else f"weight {abs(part.weight):g} "
-            pictures.append(
-                (parse_place(f"{name}#t={at_s}-{at_s}") if at_s is not None else Place(name), sign + weight)
-            )
-    if not pictures:
+    asked = asked_with(query)
+    if not asked.pictures:
         return one.query, []
-    words = [part for part in query.parts if part.kind == "text"]
-    texts = " ".join(_signed(part, first=not at) for at, part in enumerate(words))
-    filtered = f" where:({format_where(query.where)})" if query.where is not None else ""
-    return (texts + filtered).strip(), pictures
+    filtered = f" where:({asked.where})" if asked.where else ""
+    return (asked.words + filtered).strip(), [(_place_of(shown), shown.note) for shown in asked.pictures]
 
 
-def _signed(part: Part, first: bool) -> str:
-    sign = "− " if part.weight < 0 else "" if first else "+ "
-    weight = "" if abs(part.weight) == 1 else f"{abs(part.weight):g}:"
-    return sign + weight + part.value
+def _place_of(shown: AskedPicture) -> Place:
+    return Place(shown.name) if shown.at_s is None else parse_place(f"{shown.name}#t={shown.at_s}-{shown.at_s}")
 
 
 def _where(one: Asked, summary: Summary) -> str:

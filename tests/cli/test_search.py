@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Library, run, run_process
+from tests.page_reader import Page
 
 KEYS = ["rank", "score", "path", "kind", "start_s", "end_s", "at_s", "item", "width", "height", "taken_at"]
 
@@ -135,3 +136,18 @@ def test_a_broken_pipe_is_quiet(prepared: Library) -> None:
     ran = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
     assert b"Traceback" not in ran.stderr
     assert b"BrokenPipe" not in ran.stderr
+
+
+def test_a_page_of_the_hits(prepared: Library) -> None:
+    ran = run_process("search", "red", "-k", "4", "--format", "html", "-c", prepared.collection)
+    assert ran.returncode == 0, ran.stderr
+    page = Page(ran.stdout.decode())
+    page.check_private(ran.stdout.decode())
+    assert len(page.all("img")) == 4
+    assert "red.png" in page.text
+    assert b"Traceback" not in ran.stderr
+
+
+def test_a_page_of_no_hits_is_a_page(prepared: Library) -> None:
+    ran = run_process("search", "red", "--where", "width>9999", "--format", "html", "-c", prepared.collection)
+    assert "Nothing was found." in Page(ran.stdout.decode()).text

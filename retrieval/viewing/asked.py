@@ -1,0 +1,46 @@
+"""What was asked, for looking at: the words of a query, and the pictures of it."""
+
+from typing import NamedTuple
+
+from retrieval.query import format_where, split_item
+from retrieval.types import Part, Query
+
+
+class AskedPicture(NamedTuple):
+    """A picture, a clip or a frame (at ``at_s`` seconds) that is part of a query; ``note`` says how, often nothing."""
+
+    name: str
+    at_s: float | None
+    note: str
+
+
+class AskedWith(NamedTuple):
+    """A query taken apart: its words with their signs and weights, its pictures, and its filter."""
+
+    words: str
+    pictures: tuple[AskedPicture, ...]
+    where: str
+
+
+def asked_with(query: Query) -> AskedWith:
+    """Return a query for looking at."""
+    words = [part for part in query.parts if part.kind == "text"]
+    return AskedWith(
+        " ".join(_signed(part, first=not at) for at, part in enumerate(words)),
+        tuple(_picture(part) for part in query.parts if part.kind != "text"),
+        "" if query.where is None else format_where(query.where),
+    )
+
+
+def _signed(part: Part, first: bool) -> str:
+    sign = "− " if part.weight < 0 else "" if first else "+ "
+    weight = "" if abs(part.weight) == 1 else f"{abs(part.weight):g}:"
+    return sign + weight + part.value
+
+
+def _picture(part: Part) -> AskedPicture:
+    name, at_s = split_item(part.value)
+    notes = ["without"] if part.weight < 0 else []
+    if abs(part.weight) != 1:
+        notes.append(f"weight {abs(part.weight):g}")
+    return AskedPicture(name, at_s, " ".join(notes))
