@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import os
 import signal
 
 from hypothesis import settings
@@ -11,3 +12,6 @@ settings.load_profile("sightseek")
 # A shell starts what runs in the background deaf to Ctrl-C, which is what some tests are about.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What the tests expect is English, on any developer's machine.
+os.environ["SIGHTSEEK_LANG"] = "en"

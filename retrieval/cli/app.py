@@ -3,6 +3,8 @@
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -13,19 +15,33 @@ from retrieval.cli import evaluation, explaining, indexing, labelling, maintenan
 from retrieval.cli.options import say, shown
 from retrieval.cli.previews import WithPreview
 from retrieval.errors import RetrievalError
+from retrieval.messages import LANGUAGES, _, current, language_of, retold, use
 
 
 class _Commands(TyperGroup):
-    """Turns expected errors into one line on stderr and an exit code."""
+    """Speaks the user's language, and turns expected errors into one line on stderr and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
+        _prepare_streams()
+        use(_language())
+        if current() != LANGUAGES[0]:
+            from retrieval.cli.help import translate
+
+            translate([self])
+        return super().main(*args, **kwargs)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
+        with _wrong_use_told():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - click's own signature
         try:
-            _prepare_streams()
-            result = super().invoke(ctx)
+            with _wrong_use_told():
+                result = super().invoke(ctx)
             sys.stdout.flush()
             return result
         except RetrievalError as error:
-            say(f"sightseek: {shown(str(error))}")
+            say(f"sightseek: {shown(retold(str(error)))}")
             raise typer.Exit(error.exit_code) from None
         except BrokenPipeError:
             # The reader has gone (`| head`): not an error; keep the interpreter from flushing into it again.
@@ -33,12 +49,45 @@ class _Commands(TyperGroup):
             raise typer.Exit(0) from None
         except OSError as error:
             # What the engine expects to fail it says itself; this is a full disk behind `>` and the like.
-            say(f"sightseek: {shown(str(error))}; make room or allow access, and run the command again")
+            advice = _("{reason}; make room or allow access, and run the command again")
+            say(f"sightseek: {shown(advice.format(reason=error))}")
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing more goes where it cannot go
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            say("sightseek: stopped; nothing that was committed is lost")
+            say("sightseek: " + _("stopped; nothing that was committed is lost"))
             raise typer.Exit(130) from None
+
+
+@contextmanager
+def _wrong_use_told() -> Iterator[None]:
+    """Say what Typer has to say of a wrong use in the language in use; in English Typer does it itself."""
+    if current() == LANGUAGES[0]:
+        yield
+        return
+    from retrieval.cli.help import WrongUse, say_wrong_use
+
+    try:
+        yield
+    except WrongUse as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # what it says is the page of help
+            raise
+        say_wrong_use(error)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _language() -> str:
+    """Return the language to speak: what the environment asks for, if this terminal can show it."""
+    wanted = language_of(os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            _SAMPLES.get(wanted, "").encode(getattr(stream, "encoding", None) or "utf-8")
+        except (UnicodeEncodeError, LookupError):
+            return LANGUAGES[0]
+    return wanted
+
+
+_SAMPLES = {"zh": "中文，"}
+"""What a terminal must be able to show for a language."""
 
 
 def _prepare_streams() -> None:

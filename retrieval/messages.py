@@ -1,0 +1,159 @@
+"""What is said to people, in the language of the command line; the library used from Python speaks English.
+
+Messages are written in English, with named fields in braces, and looked up by that text in a catalog of GNU gettext::
+
+    raise OptionError(_("device {name!r} is not known; use auto, cpu or cuda").format(name=text))
+
+``_`` translates where the text is written. ``N_`` only marks a text that has to stay English where it is written,
+because it is kept (the reason why a file failed) or compared; ``retold`` translates it where it is shown. What programs
+read is English always: JSON, columns with tabs, names of options, logs.
+
+The catalogs lie in ``locale/LANGUAGE/LC_MESSAGES``: ``sightseek.po`` is written by people, ``sightseek.mo`` made of it.
+"""
+
+import re
+import string
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gettext import NullTranslations
+
+DOMAIN = "sightseek"
+FOLDER = Path(__file__).parent / "locale"
+LANGUAGES = ("en", "zh")
+"""English, which the messages are written in, and Chinese in simplified characters."""
+
+_language = LANGUAGES[0]
+_catalog: "NullTranslations | None" = None
+"""None for English."""
+
+_RETOLD_FIELDS = ("reason",)
+_LEAST_LETTERS = 8
+"""A text with fewer letters outside its fields would be recognised in what it is not."""
+
+
+def _(message: str) -> str:
+    """Return the message in the language in use; fields in braces stay, for ``str.format``."""
+    return message if _catalog is None else _catalog.gettext(message)
+
+
+def N_(message: str) -> str:  # noqa: N802 - gettext's own name for it
+    """Return the message as it is; marks it as one that ``retold`` translates where it is shown."""
+    return message
+
+
+def ngettext(singular: str, plural: str, number: int) -> str:
+    """Return the form of a message that goes with a number, in the language in use."""
+    if _catalog is None:
+        return singular if number == 1 else plural
+    return _catalog.ngettext(singular, plural, number)
+
+
+def use(language: str) -> None:
+    """Speak one of ``LANGUAGES`` from now on, in the whole process."""
+    global _language, _catalog
+    if language == _language:
+        return
+    if language == LANGUAGES[0]:
+        _catalog = None
+    else:
+        import gettext  # not needed for English
+
+        _catalog = gettext.translation(DOMAIN, FOLDER, [language])
+    _language = language
+    _templates.cache_clear()
+
+
+def current() -> str:
+    """Return the language in use."""
+    return _language
+
+
+def language_of(environ: Mapping[str, str]) -> str:
+    """Return the language that an environment asks for, as one of ``LANGUAGES``.
+
+    ``SIGHTSEEK_LANG`` decides alone. Else it is the locale (``LC_ALL``, ``LC_MESSAGES``, ``LANG``; the first that is
+    set) or, where that names a language at all, the first known one in the list ``LANGUAGE``, as GNU gettext has it.
+    """
+    named = environ.get("SIGHTSEEK_LANG", "")
+    if not named:
+        named = next((found for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (found := environ.get(name))), "C")
+        if named.partition(".")[0] not in ("C", "POSIX"):
+            named = environ.get("LANGUAGE", "") or named
+    known = (_known(one) for one in named.split(":"))
+    return next((language for language in known if language), LANGUAGES[0])
+
+
+def _known(name: str) -> str | None:
+    """Return the language of a locale's name such as ``zh_CN.UTF-8``, or None."""
+    code = re.split(r"[_.@-]", name.strip().lower(), maxsplit=1)[0]
+    return code if code in LANGUAGES else None
+
+
+class _Template(NamedTuple):
+    """A message with fields: how a text begins that is made of it, its letters outside fields, and its pattern."""
+
+    head: str
+    letters: int
+    message: str
+
+    def values(self, text: str) -> dict[str, str] | None:
+        """Return what stands in the fields when the text is made of this message."""
+        if not text.startswith(self.head):
+            return None
+        found = re.fullmatch(_pattern(self.message), text, re.DOTALL)
+        return None if found is None else found.groupdict()
+
+
+def retold(text: str) -> str:
+    """Return an English text in the language in use, or as it is when it is not one of the messages.
+
+    The text may be a message with its fields already filled in. What stands in a field ``reason`` is retold as well.
+    """
+    if _catalog is None or not text:
+        return text
+    whole = _catalog.gettext(text)
+    if whole != text:
+        return whole
+    for template in _templates():
+        values = template.values(text)
+        if values is not None:
+            values |= {name: retold(values[name]) for name in _RETOLD_FIELDS if name in values}
+            return "".join(
+                literal + (values[name] if name is not None else "")
+                for literal, name in _pieces(_catalog.gettext(template.message))
+            )
+    return text
+
+
+@cache
+def _templates() -> list[_Template]:
+    """Return the messages with fields, those that say most outside them first."""
+    found = []
+    for message in vars(_catalog)["_catalog"]:
+        pieces = list(_pieces(message)) if isinstance(message, str) and "{" in message else []
+        letters = sum(character.isalpha() for literal, _field in pieces for character in literal)
+        if letters >= _LEAST_LETTERS:
+            found.append(_Template(pieces[0][0], letters, message))
+    return sorted(found, key=lambda one: -one.letters)
+
+
+def _pattern(message: str) -> str:
+    """Return the regular expression of the texts that a message makes, with its fields as named groups."""
+    seen: set[str] = set()
+    made = []
+    for literal, name in _pieces(message):
+        made.append(re.escape(literal))
+        if name is not None:
+            made.append(f"(?P={name})" if name in seen else f"(?P<{name}>.+?)")
+            seen.add(name)
+    return "".join(made)
+
+
+def _pieces(message: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the literal texts of a message, each with the name of the field that follows it, or None."""
+    for literal, name, _format, _conversion in string.Formatter().parse(message):
+        yield literal, name

@@ -1,0 +1,122 @@
+"""Brings the catalogs of messages up to date: ``python -m tests.message_catalog``.
+
+Collects the messages of the sources (``_``, ``N_``, ``ngettext``) and the help of all commands and options, merges them
+into each ``retrieval/locale/LANGUAGE/LC_MESSAGES/sightseek.po``, and compiles it to the ``.mo`` beside it. New messages
+come with an empty translation, to be filled in by hand; those that nothing uses any more are dropped. Says what is
+still to be translated.
+"""
+
+import inspect
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+from retrieval.cli import app
+from retrieval.messages import DOMAIN, FOLDER, LANGUAGES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACKAGES = ("retrieval", "indexer")
+KEYWORDS: dict[str, Any] = {"_": None, "N_": None, "ngettext": (1, 2)}
+TRANSLATED = LANGUAGES[1:]
+_UNSTABLE = tuple(
+    f'"{name}:'
+    for name in (
+        "Project-Id-Version",
+        "Report-Msgid-Bugs-To",
+        "POT-Creation-Date",
+        "PO-Revision-Date",
+        "Last-Translator",
+        "Language-Team",
+        "Generated-By",
+    )
+)
+
+
+def po_file(language: str) -> Path:
+    """Return the catalog that people write."""
+    return FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.po"
+
+
+def written_in_sources() -> Iterator[tuple[str | tuple[str, ...], str, list[str]]]:
+    """Yield each message of the sources with the file it is in and the comments for translators before it."""
+    for package in PACKAGES:
+        found = extract_from_dir(
+            REPOSITORY / package, method_map=[("**.py", "python")], keywords=KEYWORDS, comment_tags=("Translators:",)
+        )
+        for name, _line, message, comments, _context in found:
+            yield message, f"{package}/{name}", comments
+
+
+def written_in_commands() -> Iterator[str]:
+    """Yield the help of the commands and options, as the command line holds it."""
+    commands: list[Any] = [typer.main.get_command(app)]
+    while commands:
+        command = commands.pop(0)
+        texts = [command.help, *(getattr(parameter, "help", None) for parameter in command.params)]
+        yield from (inspect.cleandoc(text) for text in texts if text)
+        commands += getattr(command, "commands", {}).values()
+
+
+def template() -> Catalog:
+    """Return a catalog of all messages, without translations."""
+    made = Catalog(fuzzy=False)
+    for message, name, comments in written_in_sources():
+        made.add(message, locations=[(name, 1)], auto_comments=comments)
+    for text in written_in_commands():
+        if text not in made:
+            made.add(text, locations=[("retrieval/cli", 1)])
+    return made
+
+
+def updated(language: str) -> Catalog:
+    """Return a language's catalog with the messages that there are now, and the translations that it has of them."""
+    with po_file(language).open("rb") as stream:
+        catalog = read_po(stream, locale=language, domain=DOMAIN)
+    catalog.update(template(), no_fuzzy_matching=True, update_header_comment=False)
+    catalog.obsolete.clear()
+    return catalog
+
+
+def as_po(catalog: Catalog) -> bytes:
+    """Return the file that people write; without line numbers and dates, so that it changes only with its messages."""
+    stream = io.BytesIO()
+    write_po(stream, catalog, width=0, sort_by_file=True, include_lineno=False)
+    lines = stream.getvalue().decode().splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(_UNSTABLE)).encode()
+
+
+def as_mo(catalog: Catalog) -> bytes:
+    """Return the file that gettext reads."""
+    stream = io.BytesIO()
+    write_mo(stream, catalog)
+    return stream.getvalue()
+
+
+def translations(message: Message) -> list[str]:
+    """Return the translations of a message, one for each plural form; none when one of them is missing."""
+    found = [message.string] if isinstance(message.string, str) else list(message.string)
+    return found if all(found) else []
+
+
+def main() -> None:
+    """Update all catalogs."""
+    for language in TRANSLATED:
+        catalog = updated(language)
+        path = po_file(language)
+        path.write_bytes(as_po(catalog))
+        path.with_suffix(".mo").write_bytes(as_mo(catalog))
+        missing = [message.id for message in catalog if message.id and not translations(message)]
+        said = [f"{path.relative_to(REPOSITORY)}: {len(catalog)} messages, {len(missing)} to be translated"]
+        sys.stdout.write("\n".join([*said, *(f"  {text!r}" for text in missing)]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
