@@ -102,7 +102,7 @@ def as_mo(catalog: Catalog) -> bytes:
 
 def translations(message: Message) -> list[str]:
     """Return the translations of a message, one for each plural form; none when one of them is missing."""
-    found = [message.string] if isinstance(message.string, str) else list(message.string)
+    found = list(message.string) if isinstance(message.string, tuple | list) else [message.string or ""]
     return found if all(found) else []
 
 
