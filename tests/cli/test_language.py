@@ -67,7 +67,7 @@ def test_two_runs_may_speak_two_languages(chinese: None, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("search --nope", "没有这个选项：--nope"),
+        ("search --zzzz", "没有这个选项：--zzzz"),
         ("search --lik", "没有这个选项：--lik（相近的选项：--like"),
         ("searh x", "没有命令 'searh'。是不是要用 'search'？"),
         ("qqqq", "没有命令 'qqqq'。"),
@@ -91,10 +91,10 @@ def test_wrong_usage_is_said_in_chinese(arguments: str, said: str, chinese: None
 
 
 def test_wrong_usage_in_english_is_as_typer_says_it() -> None:
-    ran = run("search", "--nope")
+    ran = run("search", "--zzzz")
     assert ran.code == 2
     assert "Try '" in ran.err
-    assert ran.err.splitlines()[-1] == "Error: No such option: --nope"
+    assert ran.err.splitlines()[-1] == "Error: No such option: --zzzz"
 
 
 def test_without_a_command_the_help_is_shown(chinese: None) -> None:
