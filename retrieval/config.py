@@ -19,6 +19,7 @@ Resize = Literal["squash", "crop", "pad"]
 Device = Literal["auto", "cpu", "cuda"]
 SamplingMode = Literal["auto", "keyframes", "every", "all"]
 Sort = Literal["score", "date", "path"]
+IndexKind = Literal["flat", "ivfpq", "rabitq", "hnsw"]
 
 DEFAULT_MODEL = "starter"
 
@@ -76,9 +77,21 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """Which vector index a collection uses. ``flat`` is exact search by inner product."""
+    """Which vector index a collection uses, and how it was tuned.
 
-    kind: Literal["flat"] = "flat"
+    ``flat`` is exact search by inner product. Of the others ``lists`` are their inverted lists, ``probes`` how many of
+    these (or how many nodes of a graph) are looked at for ten neighbours, ``candidates`` how many vectors are compared
+    exactly; ``trained_on`` is how many vectors there were then, and ``recall`` the share, 0-1, of the exact ten nearest
+    that was found for held-out queries. ``chosen`` says that a user named the kind, so that it is kept.
+    """
+
+    kind: IndexKind = "flat"
+    lists: int = 0
+    probes: int = 0
+    candidates: int = 0
+    trained_on: int = 0
+    recall: float = 1.0
+    chosen: bool = False
 
 
 _EVERY = re.compile(r"every:(\d+(?:\.\d+)?)(ms|s|m)?")

@@ -1,14 +1,16 @@
 """The catalog's one writing connection, and how a new catalog is made."""
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from retrieval.config import ModelSpec, Sampling
+from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.store import durable, schema
 from retrieval.store.schema import meta, removed
 from retrieval.store.writer import Writer
@@ -54,6 +56,11 @@ class Catalog:
         """Bring an older catalog to the present schema, in one transaction."""
         with self.begin() as connection:
             schema.migrate(connection)
+
+    def set_index_spec(self, spec: IndexSpec) -> None:
+        """Note which vector index the collection has."""
+        with self.begin() as connection:
+            connection.execute(sa.update(meta).values(index_spec=json.dumps(asdict(spec))))
 
     def reindex(self) -> None:
         """Build SQLite's own indexes anew."""

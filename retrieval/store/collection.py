@@ -2,14 +2,14 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from retrieval.config import ModelSpec, Sampling
+from retrieval.config import IndexKind, ModelSpec, Sampling
 from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.store import durable, manifest, opening, summary
 from retrieval.store.live import LiveIndex
@@ -321,6 +321,25 @@ class Collection:
         catalog = self._writable()
         with self._writing:
             catalog.prune(self._index.save().generation)
+
+    def fit_index(self, kind: IndexKind | None = None, questions: Callable[[], FloatMatrix] | None = None) -> bool:
+        """Train the vector index anew where the number of items asks for it; returns whether that was done.
+
+        ``kind`` names the kind it has from now on; else it is chosen by size: exact while that is quick, approximate
+        above. ``questions()`` gives vectors of texts, ``(q, dim) float32``, to tune it by beside pictures.
+
+        Raises:
+            CollectionError: it cannot be written; the former file stays, and nothing is lost.
+        """
+        catalog = self._writable()
+        with self._writing:
+            spec = self._index.fit(kind, questions or (lambda: np.empty((0, self.manifest.spec.dim), np.float32)))
+            if spec is not None:
+                catalog.set_index_spec(spec)
+                catalog.prune(self._index.save(anew=True).generation)
+                self.manifest = self._reader.look()
+                manifest.write(self.folder, self.manifest)
+        return spec is not None
 
     def begin_reembed(self, spec: ModelSpec, sampling: Sampling | None = None) -> None:
         """Let writers store vectors of another model beside the present ones; searches go on with the present.

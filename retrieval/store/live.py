@@ -2,14 +2,16 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retrieval.config import IndexKind, IndexSpec
 from retrieval.errors import CollectionError, ModelMismatch
+from retrieval.store import exact, seal
 from retrieval.store import reader as catalog
-from retrieval.store import seal
 from retrieval.store.lock import SharedLock
 from retrieval.store.reader import OTHER_MODEL, Reader
 from retrieval.store.records import Mark
@@ -17,7 +19,7 @@ from retrieval.store.seal import IndexDamaged, Seal
 from retrieval.types import FloatMatrix, Keys, Matches, Where
 
 if TYPE_CHECKING:
-    from retrieval.store.vectors import Allowed, Flat
+    from retrieval.store.vectors import Allowed, VectorIndex
 
 FILE = "vectors.faiss"
 
@@ -36,7 +38,7 @@ class LiveIndex:
         self._writable = writable
         self._notes = notes
         self._lock = SharedLock()
-        self._index: Flat | None = None
+        self._index: VectorIndex | None = None
         self._at: Mark | None = None
 
     def search(self, queries: FloatMatrix, k: int, where: Where | None, model_id: int) -> Matches:
@@ -71,8 +73,10 @@ class LiveIndex:
         with self._reader.snapshot() as connection:
             self._follow(connection, catalog.mark(connection))
 
-    def save(self) -> Mark:
+    def save(self, anew: bool = False) -> Mark:
         """Write the index to its file, as of the catalog's present generation, which is returned.
+
+        A file that holds as many vectors of that generation is left alone, unless the index was trained ``anew``.
 
         Raises:
             CollectionError: it cannot be written; the former file stays.
@@ -83,10 +87,38 @@ class LiveIndex:
         with self._lock.shared():
             assert self._index is not None
             assert self._at is not None
-            now = Seal(self._at.lineage, self._at.model_id, self._at.generation, len(self._index), self._index.dim)
-            if self._sealed() != now:
+            now = Seal(self._at.lineage, self._at.model_id, self._at.generation, self._index.total, self._index.dim)
+            if anew or self._sealed() != now:
                 vectors.save(self.path, self._index, self._at)
             return self._at
+
+    def fit(self, kind: IndexKind | None, questions: Callable[[], FloatMatrix]) -> IndexSpec | None:
+        """Train another index where that suits what is held now, or the kind asked for; ``None`` where it does not.
+
+        Searches of this process wait; the file is written by ``save``. ``questions`` gives vectors of texts to tune by.
+
+        Raises:
+            CollectionError: the vectors beside it cannot be written.
+        """
+        from retrieval.store import building
+
+        self.refresh()
+        with self._reader.snapshot() as connection, self._lock.exclusive():
+            assert self._index is not None
+            spec = catalog.index_spec(connection)
+            due = building.wanted(spec, self._index, kind)
+            if not due.anew:
+                return None
+            self._at = catalog.mark(connection)
+            self._index = None  # let go of the memory first
+            fresh = IndexSpec(due.kind, chosen=spec.chosen if kind is None else True)
+            self._index = index = building.build(fresh, connection, self._at, self._beside)
+            return building.tune(index, fresh.chosen, questions)
+
+    @property
+    def _beside(self) -> Path | None:
+        """Where the vectors of an approximate index lie; in memory for those who only read."""
+        return self.path.with_name(exact.FILE) if self._writable else None
 
     def rebuild(self, why: str) -> None:
         """Keep the file aside, build the index anew from the catalog and write it."""
@@ -125,8 +157,10 @@ class LiveIndex:
 
     def _catch_up(self, connection: sqlite3.Connection, at: Mark, generation: int) -> None:
         assert self._index is not None
+        from retrieval.store.building import fill
+
         self._index.remove(catalog.removed_keys(connection, generation))
-        _fill(self._index, connection, at, generation)
+        fill(self._index, connection, at, generation)
 
     def _load(self, connection: sqlite3.Connection, at: Mark) -> None:
         """Take the file if it can be caught up, else build the index anew."""
@@ -140,7 +174,7 @@ class LiveIndex:
                 other = sealed.lineage != at.lineage
                 self._rebuild(connection, at, "the file was another collection's" if other else "")
                 return
-            self._index, sealed = vectors.load(self.path)
+            self._index, sealed = vectors.load(self.path, at, catalog.index_spec(connection))
         except FileNotFoundError:
             self._rebuild(connection, at)
             return
@@ -155,11 +189,10 @@ class LiveIndex:
             self._rebuild(connection, at, "the file did not hold the catalog's items")
 
     def _rebuild(self, connection: sqlite3.Connection, at: Mark, why: str = "", write: bool = True) -> None:
-        from retrieval.store import vectors
+        from retrieval.store import building, vectors
 
         self._index = self._at = None  # let go of the memory first
-        index = vectors.Flat(at.dim)
-        _fill(index, connection, at, -1)
+        index = building.build(catalog.index_spec(connection), connection, at, self._beside if write else None)
         self._index = index
         if why:
             mend = "" if write and self._writable else "; to mend it for good: sightseek verify --repair"
@@ -183,11 +216,6 @@ class LiveIndex:
             self.path.rename(kept)
             return f" and kept as {kept.name}"
         return ""
-
-
-def _fill(index: "Flat", connection: sqlite3.Connection, at: Mark, generation: int) -> None:
-    for keys, rows in catalog.stored_vectors(connection, at, generation):
-        index.add(keys, rows)
 
 
 def _allowed(keys: Keys, gone: Keys | None, selected: Keys | None) -> "Allowed | None":

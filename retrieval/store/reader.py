@@ -263,6 +263,11 @@ def mark(connection: sqlite3.Connection) -> Mark:
     return Mark(*map(int, row))
 
 
+def index_spec(connection: sqlite3.Connection) -> IndexSpec:
+    """Return what is known of the vector index."""
+    return IndexSpec(**json.loads(connection.execute("SELECT index_spec FROM meta").fetchone()[0]))
+
+
 def gone_keys(connection: sqlite3.Connection) -> Keys:
     """Return the keys of items whose files are gone."""
     sql = "SELECT i.key FROM files f CROSS JOIN items i ON i.file_id = f.id WHERE f.gone AND i.model_id ="

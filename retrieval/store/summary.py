@@ -23,7 +23,7 @@ def stats(folder: Path, catalog: Reader, manifest: Manifest) -> Stats:
     index: dict[str, object] = {
         "kind": manifest.index.kind,
         "vectors": vectors,
-        "recall": 1.0,
+        "recall": manifest.index.recall,
         "generation": at.generation,
         "state": _state(folder / live.FILE, at),
     }

@@ -8,7 +8,9 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.store import durable, seal
+from retrieval.config import IndexSpec
+from retrieval.store import durable, exact, seal
+from retrieval.store.approximate import Approximate, ids_of
 from retrieval.store.records import Mark
 from retrieval.store.seal import IndexDamaged, Seal
 from retrieval.types import FloatMatrix, Keys, Matches
@@ -25,8 +27,16 @@ class VectorIndex(Protocol):
 
     dim: int
 
+    @property
+    def few(self) -> int:
+        """Up to so many selected vectors are compared one by one rather than through the index's own scan."""
+
     def __len__(self) -> int:
         """Return the number of vectors."""
+
+    @property
+    def total(self) -> int:
+        """The number of vectors its file holds, those removed and only masked too."""
 
     @property
     def keys(self) -> Keys:
@@ -50,12 +60,22 @@ class Flat:
 
     def __init__(self, dim: int, index: Any = None) -> None:  # noqa: ANN401
         self.dim = dim
-        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dim)) if index is None else index
+        self.codes = faiss.IndexIDMap2(faiss.IndexFlatIP(dim)) if index is None else index
         self._keys: Keys = np.empty(0, np.int64)
         self._sync()
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return int(self.codes.ntotal)
+
+    @property
+    def few(self) -> int:
+        """Up to so many selected vectors are compared one by one."""
+        return FEW
+
+    @property
+    def total(self) -> int:
+        """The number of vectors."""
+        return len(self)
 
     @property
     def keys(self) -> Keys:
@@ -65,14 +85,14 @@ class Flat:
     def add(self, keys: Keys, vectors: FloatMatrix) -> None:
         """Take in vectors, ``(n, dim) float32``."""
         if len(keys):
-            self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(keys, np.int64))
+            self.codes.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(keys, np.int64))
             self._sync()
 
     def remove(self, keys: Keys) -> None:
         """Let go of vectors; keys that are not there do not matter."""
         held = np.ascontiguousarray(keys[np.isin(keys, self._keys)])
         if len(held):
-            self._index.remove_ids(held)
+            self.codes.remove_ids(held)
             self._sync()
 
     def rows(self, keys: Keys) -> FloatMatrix:
@@ -84,7 +104,7 @@ class Flat:
         places = np.searchsorted(self._keys, keys)
         if len(keys) and (not len(self) or (self._keys[np.minimum(places, len(self) - 1)] != keys).any()):
             raise KeyError("a key that the index does not hold")
-        flat = faiss.downcast_index(self._index.index)
+        flat = faiss.downcast_index(self.codes.index)
         if not len(self):
             return np.empty((0, self.dim), np.float32)
         # A view of the index's own memory, read while nothing is added or removed: no copy but of the rows asked for.
@@ -95,63 +115,79 @@ class Flat:
     def candidates(self, queries: FloatMatrix, k: int, allowed: Allowed | None) -> Matches:
         """Return the k best of each query, ``(q, k)``, best first, -1 where there are no more."""
         if allowed is None:
-            scores, keys = self._index.search(queries, k)
+            scores, keys = self.codes.search(queries, k)
         else:
             bits = np.packbits(allowed, bitorder="little")
             selector = faiss.IDSelectorBitmap(bits)
-            scores, keys = self._index.search(queries, k, params=faiss.SearchParameters(sel=selector))
+            scores, keys = self.codes.search(queries, k, params=faiss.SearchParameters(sel=selector))
         return Matches(keys, scores)
-
-    def write(self, file: BinaryIO, at: Mark) -> None:
-        """Write the index as FAISS does, followed by a seal that ``faiss.read_index`` does not look at."""
-        checksum = 0
-
-        def sink(block: bytes) -> None:
-            nonlocal checksum
-            checksum = zlib.crc32(block, checksum)
-            file.write(block)
-
-        faiss.write_index(self._index, faiss.PyCallbackIOWriter(sink))
-        file.write(Seal(at.lineage, at.model_id, at.generation, len(self), self.dim).pack(checksum))
 
     def _sync(self) -> None:
         """Note which key stands where; removal moves vectors to other places, and only their keys stay."""
-        placed = faiss.vector_to_array(self._index.id_map)
+        placed = faiss.vector_to_array(self.codes.id_map)
         self._places = np.argsort(placed, kind="stable")
         self._keys = placed[self._places]
 
 
-def save(path: Path, index: Flat, at: Mark) -> None:
-    """Write an index to its file, sealed with the generation it has.
+def save(path: Path, index: VectorIndex, at: Mark) -> None:
+    """Write an index to its file, sealed with the generation it has; vectors beside it go first.
 
     Raises:
         CollectionError: it cannot be written; the former file stays.
     """
-    durable.replace(path, lambda file: index.write(file, at))
+    if isinstance(index, Approximate):
+        index.exact.settle()
+    durable.replace(path, lambda file: _write(file, index, at))
+    if isinstance(index, Flat):
+        path.with_name(exact.FILE).unlink(missing_ok=True)
 
 
-def load(path: Path) -> tuple[Flat, Seal]:
-    """Read an index and check it against its seal.
+def _write(file: BinaryIO, index: VectorIndex, at: Mark) -> None:
+    """Write the index as FAISS does, followed by a seal that ``faiss.read_index`` does not look at."""
+    assert isinstance(index, Flat | Approximate)
+    checksum = 0
+
+    def sink(block: bytes) -> None:
+        nonlocal checksum
+        checksum = zlib.crc32(block, checksum)
+        file.write(block)
+
+    faiss.write_index(index.codes, faiss.PyCallbackIOWriter(sink))
+    file.write(Seal(at.lineage, at.model_id, at.generation, index.total, index.dim).pack(checksum))
+
+
+def load(path: Path, at: Mark, spec: IndexSpec) -> tuple[Flat | Approximate, Seal]:
+    """Read an index and check it against its seal, and the vectors beside it against both.
 
     Raises:
         FileNotFoundError: there is no file.
-        IndexDamaged: it was cut short or changed.
+        IndexDamaged: it was cut short or changed, or is of another kind than ``spec`` says.
     """
     with path.open("rb") as file:
         found = seal.check(file)
         try:
-            index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+            codes = faiss.read_index(faiss.PyCallbackIOReader(file.read))
         except RuntimeError as error:
             raise IndexDamaged("it is no FAISS index") from error
-    if index.ntotal != found.vectors or index.d != found.dim:
+    if codes.ntotal != found.vectors or codes.d != found.dim:
         raise IndexDamaged("it holds something else than it says")
-    return Flat(found.dim, index), found
+    if isinstance(codes, faiss.IndexIDMap2) and isinstance(faiss.downcast_index(codes.index), faiss.IndexFlat):
+        return Flat(found.dim, codes), found
+    if spec.kind == "flat" or getattr(codes, "nlist", 0) != spec.lists:
+        raise IndexDamaged("it is of another kind than the catalog says")
+    try:
+        beside = exact.load(path.with_name(exact.FILE), at, found.vectors)
+    except FileNotFoundError:
+        raise IndexDamaged(f"{exact.FILE} is missing") from None
+    if not np.array_equal(ids_of(codes), beside.all_keys):
+        raise IndexDamaged(f"it does not belong to {exact.FILE}")
+    return Approximate(spec, codes, beside), found
 
 
 _EXTRA = 16
 _ROUNDING = 4e-6
 FEW = 4096
-"""Up to so many selected vectors are compared one by one rather than through the index's own scan."""
+"""Up to so many selected vectors of a flat index are compared one by one rather than through its own scan."""
 
 
 def nearest(index: VectorIndex, queries: FloatMatrix, k: int, allowed: Allowed | None) -> Matches:
@@ -167,7 +203,7 @@ def nearest(index: VectorIndex, queries: FloatMatrix, k: int, allowed: Allowed |
     matches = Matches(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
     if not len(keys) or not len(queries):
         return matches
-    few = keys if len(keys) <= FEW and allowed is not None else None
+    few = keys if len(keys) <= index.few and allowed is not None else None
     waiting = np.arange(len(queries))
     width = min(len(keys), k + _EXTRA)
     while len(waiting):

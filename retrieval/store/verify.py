@@ -138,7 +138,7 @@ def _files(connection: sqlite3.Connection) -> Iterator[Found]:
 def _index(path: Path, connection: sqlite3.Connection, at: Mark) -> str | None:
     """Return what is wrong with the index file, apart from lagging behind, which is no fault."""
     try:
-        index, sealed = vectors.load(path)
+        index, sealed = vectors.load(path, at, reader.index_spec(connection))
     except FileNotFoundError:
         return f"{path.name} is missing" if reader.tally(connection, at)[0] else None
     except (IndexDamaged, OSError) as error:

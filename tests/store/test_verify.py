@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrieval.config import IndexSpec
 from retrieval.store import Collection
 from retrieval.types import Item
 
@@ -112,7 +113,7 @@ def test_an_index_that_lacks_and_has_too_much(filled, make):
     from retrieval.store.records import Mark
 
     path = filled.folder / "vectors.faiss"
-    index, sealed = vectors.load(path)
+    index, sealed = vectors.load(path, Mark(0, 0, 0, 0, 0), IndexSpec())
     at = Mark(sealed.lineage, sealed.model_id, sealed.dim, sealed.generation, 0)
     index.remove(np.array([7]))
     vectors.save(path, index, at)

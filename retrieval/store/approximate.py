@@ -1,0 +1,245 @@
+"""Approximate indexes: FAISS proposes candidates from short codes, exact vectors decide among them.
+
+``ivfpq``: inverted lists (Sivic and Zisserman, 2003) of 4-bit product-quantised residuals, compared in registers
+(Jegou et al., 2011; Andre et al., "Quicker ADC", 2019). ``rabitq``: the same lists with one bit a number (Gao and Long,
+"RaBitQ", SIGMOD 2024). ``hnsw``: a navigable graph over 8-bit codes (Malkov and Yashunin, 2018).
+"""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import faiss as _faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.config import IndexKind, IndexSpec
+from retrieval.store.exact import Exact
+from retrieval.types import FloatMatrix, Keys, Matches
+
+faiss: Any = _faiss
+
+Allowed = NDArray[np.bool_]
+
+POINTS_A_LIST = 40
+"""Training vectors for each list: FAISS asks for 39."""
+MOST_LISTS = 4096
+MOST_TRAINED = 120_000
+FEW = 16_384
+WIDE = 64
+"""Up to so many neighbours a query costs what it was tuned for; beyond, more lists are looked at."""
+_LINKS = 32
+_SEED = 1234
+
+
+class Approximate:
+    """Candidates from codes, scored again by the vectors themselves; removed keys are masked, never moved.
+
+    ``spec.probes`` lists (or graph nodes) are looked at and ``spec.candidates`` vectors compared exactly.
+    """
+
+    def __init__(self, spec: IndexSpec, codes: Any, exact: Exact) -> None:  # noqa: ANN401 - a FAISS index
+        self.spec, self.exact, self.dim = spec, exact, exact.dim
+        self.codes = codes
+        self._masked: Allowed | None = None
+
+    def __len__(self) -> int:
+        return len(self.exact)
+
+    @property
+    def few(self) -> int:
+        """Up to so many selected vectors are compared one by one rather than through the codes.
+
+        A graph whose nodes may mostly not be found leads nowhere, so for it that is a fifth of all.
+        """
+        return max(FEW, self.total // 5) if self.spec.kind == "hnsw" else FEW
+
+    @property
+    def total(self) -> int:
+        """How many vectors the codes hold, removed ones too."""
+        return int(self.codes.ntotal)
+
+    @property
+    def keys(self) -> Keys:
+        """All keys that were not removed, ascending."""
+        return self.exact.keys
+
+    def add(self, keys: Keys, vectors: FloatMatrix) -> None:
+        """Take in vectors, ``(n, dim) float32``; keys are larger than all before."""
+        if len(keys):
+            self.exact.append(keys, vectors)
+            self.codes.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(keys, np.int64))
+            self._masked = None
+
+    def remove(self, keys: Keys) -> None:
+        """Let go of vectors; keys that are not there do not matter."""
+        self.exact.remove(keys)
+        self._masked = None
+
+    def rows(self, keys: Keys) -> FloatMatrix:
+        """Return the vectors of keys, all of which are there, ``(n, dim) float32``.
+
+        Raises:
+            KeyError: one is not there.
+        """
+        return self.exact.rows(keys)
+
+    def candidates(self, queries: FloatMatrix, k: int, allowed: Allowed | None) -> Matches:
+        """Return about the k best of each query, ``(q, k)``, best first with their exact scores, -1 where none is."""
+        mask = self._mask(allowed)
+        share = 1.0 if mask is None else max(1, int(mask.sum())) / max(1, self.total)
+        wanted = min(self.total, max(2 * k, k + self.spec.candidates))
+        parameters = self._parameters(mask, self._reach(k, share), wanted)
+        _, proposed = self.codes.search(queries, wanted, params=parameters)
+        matches = Matches(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
+        for row, (query, keys) in enumerate(zip(queries, proposed, strict=True)):
+            held = keys[keys >= 0]
+            scores = self.exact.rows(held) @ query
+            best = np.argsort(-scores, kind="stable")[:k]
+            matches.keys[row, : len(best)] = held[best]
+            matches.scores[row, : len(best)] = scores[best]
+        return matches
+
+    def _mask(self, allowed: Allowed | None) -> Allowed | None:
+        """Return what may be found, without what was removed; ``None`` when all may."""
+        if allowed is None and self.exact.alive.all():
+            return None
+        if self._masked is None:
+            alive = self.exact.keys
+            self._masked = np.zeros(int(self.exact.all_keys[-1]) + 1 if len(self.exact.all_keys) else 1, bool)
+            self._masked[alive] = True
+        if allowed is None:
+            return self._masked
+        both = self._masked[: len(allowed)].copy()
+        both &= allowed[: len(both)]
+        return both
+
+    def _reach(self, k: int, share: float) -> int:
+        """How many lists or nodes to look at for k neighbours among a share of the vectors."""
+        wider = max(1.0, math.sqrt(k / WIDE)) / share
+        most = self.total if self.spec.kind == "hnsw" else self.spec.lists
+        return int(max(1, min(most, math.ceil(self.spec.probes * wider))))
+
+    def _parameters(self, mask: Allowed | None, reach: int, wanted: int) -> Any:  # noqa: ANN401 - FAISS's own
+        selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+        if self.spec.kind == "hnsw":
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(reach, wanted))
+        kind = faiss.IVFRaBitQSearchParameters if self.spec.kind == "rabitq" else faiss.SearchParametersIVF
+        return kind(sel=selector, nprobe=reach)
+
+
+def lists_for(count: int) -> int:
+    """Return how many inverted lists suit so many vectors: a power of two near 2 * sqrt(n)."""
+    return int(min(MOST_LISTS, max(16, 2 ** round(math.log2(2 * math.sqrt(max(1, count)))))))
+
+
+def empty(kind: IndexKind, sample: FloatMatrix, count: int) -> tuple[IndexSpec, Any]:
+    """Return an index without vectors, trained on a sample ``(n, dim)``, for about ``count`` vectors."""
+    dim = sample.shape[1]
+    metric = faiss.METRIC_INNER_PRODUCT
+    if kind == "hnsw":
+        graph = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, _LINKS, metric)
+        graph.hnsw.efConstruction = 80
+        graph.train(sample)
+        return IndexSpec(kind, probes=64, trained_on=count), faiss.IndexIDMap2(graph)
+    lists = min(lists_for(count), max(1, len(sample) // POINTS_A_LIST))
+    codes = f"PQ{dim // 4}x4fs" if kind == "ivfpq" else "RaBitQfs"
+    index = faiss.index_factory(dim, f"IVF{lists},{codes}", metric)
+    index.cp.niter, index.cp.seed = 8, _SEED
+    index.train(np.ascontiguousarray(sample[: max(POINTS_A_LIST * lists, 4096)]))
+    return IndexSpec(kind, lists=lists, probes=8, trained_on=count), index
+
+
+def ids_of(codes: Any) -> Keys:  # noqa: ANN401 - a FAISS index
+    """Return all keys an index holds, ascending."""
+    if isinstance(codes, faiss.IndexIDMap2):
+        held: Keys = faiss.vector_to_array(codes.id_map).astype(np.int64)
+        return np.sort(held)
+    inverted = faiss.extract_index_ivf(codes).invlists
+    sizes = [inverted.list_size(number) for number in range(inverted.nlist)]
+    parts = [faiss.rev_swig_ptr(inverted.get_ids(number), size).copy() for number, size in enumerate(sizes) if size]
+    return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
+
+def nearest_exactly(exact: Exact, queries: FloatMatrix, own: Keys, k: int) -> Keys:
+    """Return the keys of the exact k nearest of each query, ``(q, k)``, without its own; read block by block."""
+    keys = exact.keys
+    best = np.full((len(queries), k), -np.inf, np.float32)
+    found = np.full((len(queries), k), -1, np.int64)
+    for at in range(0, len(keys), 32_768):
+        block = keys[at : at + 32_768]
+        scores = queries @ exact.rows(block).T
+        scores[own[:, None] == block[None, :]] = -np.inf
+        scores = np.concatenate([best, scores], axis=1)
+        known = np.concatenate([found, np.broadcast_to(block, (len(queries), len(block)))], axis=1)
+        order = np.argpartition(-scores, min(k, scores.shape[1] - 1), axis=1)[:, :k]
+        best, found = np.take_along_axis(scores, order, 1), np.take_along_axis(known, order, 1)
+    found[~np.isfinite(best)] = -1
+    return found
+
+
+def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: float) -> IndexSpec:
+    """Return the spec with the cheapest setting that reaches ``target`` on each group of held-out queries.
+
+    A group is queries ``(q, dim)`` of one kind, with the keys ``(q,)`` they were made from and that do not count (-1
+    where there is none); its first half chooses the setting,
+    the second half tells ``recall``, the least of the groups. What reaches the target nowhere is given the most.
+    """
+    truth = _Tuner(index, groups)
+    chosen: IndexSpec | None = None
+    for candidates in (64, 128, 256, 512, 1024):
+        most = truth.most_probes()
+        low, high = 1, most
+        if truth.least(candidates, most) < target:
+            continue
+        while low < high:  # recall rises with the probes
+            middle = (low + high) // 2
+            low, high = (low, middle) if truth.least(candidates, middle) >= target else (middle + 1, high)
+        found = replace(index.spec, probes=low, candidates=candidates)
+        if chosen is None or _cost(found) < _cost(chosen):
+            chosen = found
+    chosen = chosen or replace(index.spec, probes=truth.most_probes(), candidates=2048)
+    return replace(chosen, recall=round(truth.least(chosen.candidates, chosen.probes, tell=True), 4))
+
+
+def _cost(spec: IndexSpec) -> float:
+    """Estimated time of a query in units of one vector compared by its code."""
+    scanned = spec.probes * (spec.trained_on / spec.lists if spec.lists else 60.0)
+    return scanned + 30.0 * spec.candidates
+
+
+class _Tuner:
+    """Recall of settings on two halves of held-out queries, whose right answers are computed once."""
+
+    def __init__(self, index: Approximate, groups: list[tuple[FloatMatrix, Keys]]) -> None:
+        self._index = index
+        self._halves: list[list[tuple[FloatMatrix, Keys, Keys]]] = [[], []]
+        for queries, own in groups:
+            truth = nearest_exactly(index.exact, queries, own, 10)
+            middle = max(1, len(queries) // 2)
+            for half, part in zip(self._halves, (slice(0, middle), slice(len(queries) - middle, None)), strict=True):
+                half.append((queries[part], own[part], truth[part]))
+
+    def most_probes(self) -> int:
+        spec = self._index.spec
+        return 1024 if spec.kind == "hnsw" else max(1, spec.lists)
+
+    def least(self, candidates: int, probes: int, tell: bool = False) -> float:
+        """Return the least recall over the groups, of the half that chooses or of the one that tells."""
+        before, self._index.spec = self._index.spec, replace(self._index.spec, candidates=candidates, probes=probes)
+        try:
+            return min((_share(self._index, *group) for group in self._halves[tell]), default=1.0)
+        finally:
+            self._index.spec = before
+
+
+def _share(index: Approximate, queries: FloatMatrix, own: Keys, truth: Keys) -> float:
+    """Return the share of the right ten that the index finds, 0-1."""
+    found = index.candidates(queries, 11, None).keys
+    hits = total = 0
+    for right, given, mine in zip(truth, found, own, strict=True):
+        kept = given[(given != mine) & (given >= 0)][:10]
+        wanted = right[right >= 0]
+        hits += len(np.intersect1d(kept, wanted))
+        total += len(wanted)
+    return hits / max(1, total)

@@ -1,0 +1,117 @@
+"""From the catalog to a vector index: filled as it is, or trained on a sample and tuned on held-out queries."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from retrieval.config import IndexKind, IndexSpec
+from retrieval.store import approximate, exact
+from retrieval.store import reader as catalog
+from retrieval.store.approximate import Approximate
+from retrieval.store.exact import Exact
+from retrieval.store.records import Mark
+from retrieval.store.vectors import Flat, VectorIndex
+from retrieval.types import FloatMatrix
+
+LARGE = 60_000
+"""From so many vectors on an exact search takes longer than about ten milliseconds."""
+GROWTH = 4
+"""An index is trained anew when it holds so many times what it was trained on."""
+STALE = 0.2
+"""It is also when more than this share of it was removed."""
+TARGET = 0.99
+"""The recall that is tuned for; what is promised is a little less."""
+PROMISED = 0.98
+_HELD_OUT = 400
+_BLOCK = 16_384
+
+
+class Wanted(NamedTuple):
+    """The kind of index a collection should have, and whether that is trained anew; ``kind`` as now where not."""
+
+    kind: IndexKind
+    anew: bool
+
+
+def wanted(spec: IndexSpec, index: VectorIndex, kind: IndexKind | None = None) -> Wanted:
+    """Say which index suits what is held now; ``kind`` is one the user names."""
+    count = len(index)
+    if kind is not None:
+        return Wanted(kind, kind != spec.kind or _outgrown(spec, index))
+    if spec.chosen:
+        return Wanted(spec.kind, _outgrown(spec, index))
+    best: IndexKind = "ivfpq" if count >= LARGE else "flat"
+    if best == "flat" and spec.kind != "flat" and count >= LARGE // 2:
+        best = spec.kind  # not back and forth around the limit
+    return Wanted(best, best != spec.kind or _outgrown(spec, index))
+
+
+def _outgrown(spec: IndexSpec, index: VectorIndex) -> bool:
+    if spec.kind == "flat":
+        return not isinstance(index, Flat)
+    if not isinstance(index, Approximate):
+        return True
+    removed = index.total - len(index)
+    return len(index) >= GROWTH * max(1, spec.trained_on) or removed > STALE * max(1, index.total)
+
+
+def fill(index: VectorIndex, connection: sqlite3.Connection, at: Mark, generation: int = -1) -> None:
+    """Add what the catalog holds of later generations."""
+    for keys, rows in catalog.stored_vectors(connection, at, generation):
+        index.add(keys, rows)
+
+
+def build(spec: IndexSpec, connection: sqlite3.Connection, at: Mark, file: Path | None) -> Flat | Approximate:
+    """Return an index of all the catalog holds, of the kind and with the settings of ``spec``.
+
+    ``file`` is where the vectors of an approximate one are mapped from; ``None`` keeps them in memory.
+    """
+    if spec.kind == "flat":
+        flat = Flat(at.dim)
+        fill(flat, connection, at)
+        return flat
+    vectors = exact.create(file, at) if file is not None else Exact(at.dim)
+    for keys, rows in catalog.stored_vectors(connection, at):
+        vectors.append(keys, rows)
+        vectors.flush()
+    return _encoded(spec, vectors)
+
+
+def _encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
+    count = len(vectors.all_keys)
+    rng = np.random.default_rng(count)
+    lists = approximate.lists_for(count)
+    most = min(count, approximate.MOST_TRAINED, max(approximate.POINTS_A_LIST * lists, 10_000))
+    sample = vectors.at(np.sort(rng.permutation(count)[:most]))
+    made, codes = approximate.empty(spec.kind, sample, count)
+    del sample
+    for at in range(0, count, _BLOCK):
+        places = np.arange(at, min(count, at + _BLOCK))
+        codes.add_with_ids(vectors.at(places), vectors.all_keys[places])
+    settings = replace(spec, lists=made.lists, trained_on=count, probes=spec.probes or made.probes)
+    return Approximate(settings, codes, vectors)
+
+
+def tune(index: Flat | Approximate, chosen: bool, questions: Callable[[], FloatMatrix]) -> IndexSpec:
+    """Give an index the settings that reach the target recall on held-out queries at the least cost; return its spec.
+
+    ``chosen`` says that a user named the kind. Held out are pictures of the index itself, each of which does not count
+    for its own query, and ``questions()`` ``(q, dim)`` of another kind, as the texts people ask with: these lie
+    elsewhere than pictures do.
+    """
+    if isinstance(index, Flat):
+        return IndexSpec(chosen=chosen)
+    keys = index.keys
+    rng = np.random.default_rng(len(keys))
+    own = np.sort(rng.choice(keys, min(_HELD_OUT, len(keys)), replace=False))
+    groups = [(index.rows(own), own)]
+    asked = questions()
+    if len(asked):
+        some = asked[rng.permutation(len(asked))[:_HELD_OUT]].astype(np.float32)
+        groups.append((some, np.full(len(some), -1, np.int64)))
+    index.spec = replace(approximate.tuned(index, groups, TARGET), chosen=chosen)
+    return index.spec

@@ -1,0 +1,191 @@
+"""A memory-mapped copy of the vectors for exact comparison: derived from the catalog, grown at its end.
+
+The file is a header and blocks of ``BLOCK`` keys and as many float16 vectors; unused places have key 0. A removed
+vector stays where it is under its negative key, so that nothing ever moves. Rows are written and synced before their
+keys: a key in the file has its vector.
+"""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import CollectionError
+from retrieval.store import durable
+from retrieval.store.records import Mark
+from retrieval.store.seal import IndexDamaged
+from retrieval.types import FloatMatrix, Keys
+
+FILE = "vectors.f16"
+BLOCK = 4096
+_MAGIC = b"sightsv1"
+_HEADER = struct.Struct("<8s3q")
+_HEADER_BYTES = 4096
+
+
+class Exact:
+    """Vectors by key: those of the file, and those added since, which stay in memory until ``flush``.
+
+    ``path`` ``None`` keeps all in memory.
+    """
+
+    def __init__(self, dim: int, path: Path | None = None, count: int = 0) -> None:
+        """Take the first ``count`` vectors of a file that ``create`` made.
+
+        Raises:
+            IndexDamaged: it holds fewer, or something else.
+        """
+        self.dim, self.path = dim, path
+        self._dtype = np.dtype([("keys", "<i8", (BLOCK,)), ("rows", "<f2", (BLOCK, dim))])
+        self._stored = count
+        self._map: np.memmap[tuple[int, ...], np.dtype[np.void]] | None = None
+        signed = self._open() if count else np.empty(0, np.int64)
+        self.all_keys: Keys = np.abs(signed)
+        self.alive: NDArray[np.bool_] = signed > 0
+        self._room = np.empty((0, dim), np.float16)  # the tail, and room for it to grow
+        self._died: set[int] = set()  # places in the file whose keys are still positive there
+
+    def __len__(self) -> int:
+        """Return the number of vectors that were not removed."""
+        return int(self.alive.sum())
+
+    @property
+    def keys(self) -> Keys:
+        """All keys that were not removed, ascending."""
+        return self.all_keys[self.alive]
+
+    def append(self, keys: Keys, vectors: FloatMatrix) -> None:
+        """Take in vectors ``(n, dim)``; their keys are larger than all before."""
+        if len(keys):
+            self.all_keys = np.concatenate([self.all_keys, keys])
+            self.alive = np.concatenate([self.alive, np.ones(len(keys), bool)])
+            held = len(self.all_keys) - self._stored
+            if held > len(self._room):
+                room = np.empty((max(held, 2 * len(self._room)), self.dim), np.float16)
+                room[: held - len(keys)] = self._tail[: held - len(keys)]
+                self._room = room
+            self._room[held - len(keys) : held] = vectors
+
+    @property
+    def _tail(self) -> NDArray[np.float16]:
+        """The vectors that are not in the file yet."""
+        return self._room[: len(self.all_keys) - self._stored]
+
+    def remove(self, keys: Keys) -> None:
+        """Let go of vectors; keys that are not there do not matter."""
+        held = keys[np.isin(keys, self.all_keys)]
+        places = np.searchsorted(self.all_keys, held)
+        places = places[self.alive[places]]
+        self.alive[places] = False
+        self._died.update(places[places < self._stored].tolist())
+
+    def rows(self, keys: Keys) -> FloatMatrix:
+        """Return the vectors of keys, ``(n, dim) float32``, in their order.
+
+        Raises:
+            KeyError: one is not there.
+        """
+        places = np.searchsorted(self.all_keys, keys)
+        if len(keys):
+            within = np.minimum(places, max(0, len(self.all_keys) - 1))
+            if not len(self.all_keys) or (self.all_keys[within] != keys).any() or not self.alive[within].all():
+                raise KeyError("a key that the index does not hold")
+        return self.at(places)
+
+    def at(self, places: NDArray[np.int64]) -> FloatMatrix:
+        """Return the vectors at places ``(n,)`` from the beginning, removed ones too, ``(n, dim) float32``."""
+        found = np.empty((len(places), self.dim), np.float16)
+        stored = places < self._stored
+        if self._map is not None and stored.any():
+            blocks, offsets = np.divmod(places[stored], BLOCK)
+            found[stored] = self._map["rows"][blocks, offsets]
+        found[~stored] = self._tail[places[~stored] - self._stored]
+        return found.astype(np.float32)
+
+    def flush(self) -> None:
+        """Write what was added and removed to the file, so that it lasts.
+
+        Raises:
+            CollectionError: it cannot be written; what the file held before is still there.
+        """
+        if self.path is None or not (len(self._tail) or self._died):
+            return
+        try:
+            self._write()
+        except OSError as error:
+            said = error.strerror or str(error)
+            raise CollectionError(f"cannot write {self.path}: {said}; make room, then try again") from error
+
+    def settle(self) -> None:
+        """Write all, and give a file that was made under a temporary name its own.
+
+        Raises:
+            CollectionError: it cannot be written.
+        """
+        self.flush()
+        if self.path is not None and self.path.name.endswith(durable.TEMPORARY):
+            final = self.path.with_name(self.path.name.removesuffix(durable.TEMPORARY))
+            self.path = self.path.rename(final)
+            durable.sync_folder(final.parent)
+
+    def _write(self) -> None:
+        assert self.path is not None
+        total = self._stored + len(self._tail)
+        blocks = -(-total // BLOCK)
+        with self.path.open("r+b") as file:
+            file.truncate(_HEADER_BYTES + blocks * self._dtype.itemsize)
+            whole = np.memmap(file, self._dtype, "r+", offset=_HEADER_BYTES, shape=(blocks,))
+            for first in range(self._stored, total, BLOCK):
+                places = np.arange(first, min(total, first + BLOCK))
+                whole["rows"][places // BLOCK, places % BLOCK] = self._tail[places - self._stored]
+            whole.flush()
+            places = np.arange(self._stored, total)
+            signed = np.where(self.alive[places], self.all_keys[places], -self.all_keys[places])
+            whole["keys"][places // BLOCK, places % BLOCK] = signed
+            died = np.fromiter(sorted(self._died), np.int64)
+            whole["keys"][died // BLOCK, died % BLOCK] = -self.all_keys[died]
+            whole.flush()
+            os.fsync(file.fileno())
+        self._stored, self._room, self._died = total, np.empty((0, self.dim), np.float16), set()
+        self._map = np.memmap(self.path, self._dtype, "r", offset=_HEADER_BYTES, shape=(blocks,))
+
+    def _open(self) -> Keys:
+        assert self.path is not None
+        blocks = -(-self._stored // BLOCK)
+        if self.path.stat().st_size < _HEADER_BYTES + blocks * self._dtype.itemsize:
+            raise IndexDamaged(f"{self.path.name} was cut short")
+        self._map = np.memmap(self.path, self._dtype, "r", offset=_HEADER_BYTES, shape=(blocks,))
+        signed: Keys = np.concatenate([block["keys"] for block in self._map])[: self._stored].astype(np.int64)
+        if (np.diff(np.abs(signed)) <= 0).any() or not signed[0]:
+            raise IndexDamaged(f"{self.path.name} holds something else than it says")
+        return signed
+
+
+def create(path: Path, at: Mark) -> Exact:
+    """Open a new file; it has a temporary name until ``settle``, and what is in its place stays until then.
+
+    Raises:
+        CollectionError: it cannot be written.
+    """
+    temporary = path.with_name(path.name + durable.TEMPORARY)
+    durable.replace(temporary, lambda file: file.write(_header(at).ljust(_HEADER_BYTES, b"\0")))
+    return Exact(at.dim, temporary)
+
+
+def load(path: Path, at: Mark, count: int) -> Exact:
+    """Open the file of a collection's model with its first ``count`` vectors.
+
+    Raises:
+        FileNotFoundError: there is none.
+        IndexDamaged: it is another's, was cut short or changed.
+    """
+    with path.open("rb") as file:
+        if file.read(_HEADER.size) != _header(at):
+            raise IndexDamaged(f"{path.name} is another collection's or another model's")
+    return Exact(at.dim, path, count)
+
+
+def _header(at: Mark) -> bytes:
+    return _HEADER.pack(_MAGIC, at.lineage, at.model_id, at.dim)
