@@ -7,6 +7,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from indexer.commit import Committer, Heading, Task
 from indexer.interrupts import interrupts_as
 from indexer.plan import Copy, Plan, plan
@@ -16,6 +18,7 @@ from retrieval.embedding import Embedder
 from retrieval.embedding.stream import Embedded, Failed, Job, content_digest, embed_stream, never
 from retrieval.errors import CollectionError, ModelError
 from retrieval.store import Collection, Entry, FileRecord
+from retrieval.types import FloatMatrix
 
 Listener = Callable[[Progress], None]
 
@@ -55,9 +58,21 @@ def index(
         if reembed and done:
             _switch(collection)
             summary.switched = True
+        if done and collection.fit_index(options.index, partial(_questions, embedder)):
+            summary.fitted = collection.manifest.index
         collection.save_index()
     summary.seconds = time.monotonic() - began_s
     return summary
+
+
+def _questions(embedder: Embedder) -> FloatMatrix:
+    """Return vectors of sentences as people might ask, which an approximate index is tuned by beside pictures."""
+    from retrieval.labels.banks import builtin_sentences
+
+    try:
+        return embedder.embed_texts(builtin_sentences().sentences)
+    except ModelError:  # a model that cannot take them all is tuned by pictures alone
+        return np.empty((0, embedder.dim), np.float32)
 
 
 def _begin(collection: Collection, embedder: Embedder, options: IndexOptions) -> bool:

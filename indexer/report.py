@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from retrieval.config import Sampling
+from retrieval.config import IndexChoice, IndexSpec, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,9 @@ class IndexOptions:
     ``exclude`` are gitignore patterns relative to each source. ``retry_failed`` tries files again that failed before
     and have not changed. ``jobs`` is the number of decoding threads (0: chosen by the number of processors).
     ``dry_run`` only counts. ``reembed`` embeds the whole collection with the given embedder and ``sampling`` (``None``:
-    as it is) and then switches to it. What is embedded is committed each ``commit_s`` seconds or ``commit_files``
-    files, and the vector index is saved each ``save_s`` seconds (it is derived: a run that dies between loses nothing).
+    as it is) and then switches to it. ``index`` names the kind of vector index (``auto``: by size; ``None``: as
+    before). What is embedded is committed each ``commit_s`` seconds or ``commit_files`` files, and the vector index is
+    saved each ``save_s`` seconds (it is derived: a run that dies between loses nothing).
     """
 
     exclude: tuple[str, ...] = ()
@@ -24,6 +25,7 @@ class IndexOptions:
     dry_run: bool = False
     reembed: bool = False
     sampling: Sampling | None = None
+    index: IndexChoice | None = None
     commit_files: int = 256
     commit_s: float = 2.0
     save_s: float = 300.0
@@ -54,7 +56,8 @@ class Summary:
     reasons; ``failed_before`` counts those that failed earlier and were not tried. ``notes`` are files that were
     indexed with a reservation, ``problems`` are paths that could not be looked at (what is known below them is kept as
     it was), ``offline`` the sources that were not there. ``items`` and ``embedded`` count vectors and files that went
-    through the model. ``switched`` tells that a re-embedded collection now uses the new model.
+    through the model. ``switched`` tells that a re-embedded collection now uses the new model, ``fitted`` which vector
+    index was trained anew.
     """
 
     added: int = 0
@@ -76,6 +79,7 @@ class Summary:
     items: int = 0
     embedded: int = 0
     switched: bool = False
+    fitted: IndexSpec | None = None
     interrupted: bool = False
     seconds: float = 0.0
 

@@ -20,6 +20,7 @@ Device = Literal["auto", "cpu", "cuda"]
 SamplingMode = Literal["auto", "keyframes", "every", "all"]
 Sort = Literal["score", "date", "path"]
 IndexKind = Literal["flat", "ivfpq", "rabitq", "hnsw"]
+IndexChoice = Literal["auto", "flat", "ivfpq", "rabitq", "hnsw"]
 
 DEFAULT_MODEL = "starter"
 

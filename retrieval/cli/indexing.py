@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,16 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
+class IndexName(StrEnum):
+    """Kinds of vector index."""
+
+    auto = "auto"
+    flat = "flat"
+    ivfpq = "ivfpq"
+    rabitq = "rabitq"
+    hnsw = "hnsw"
+
+
 def index(  # noqa: PLR0913 - a command's options are its parameters
     paths: Annotated[
         list[Path] | None,
@@ -55,6 +66,9 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         str | None,
         typer.Option("--frames", metavar="SAMPLING", help="Frames of videos: auto, keyframes, every:2s or all."),
     ] = None,
+    kind: Annotated[
+        IndexName | None, typer.Option("--index", help="The vector index; auto: exact up to 60,000 items.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
 ) -> None:
     """Index folders of photos and videos, or refresh what is indexed.
@@ -72,6 +86,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         dry_run=dry_run,
         reembed=reembed,
         sampling=Sampling.parse(frames) if frames else None,
+        index=kind.value if kind else None,
     )
     sources = [_wanted(path) for path in paths or []]
     with (
@@ -187,8 +202,11 @@ def _run(
 ) -> "Summary":
     from indexer import index as run_index
 
+    told = len(target.notes)
     with progress_display() as progress:
         summary = run_index(target, embedder, sources, options, progress=progress, stop=stop.is_set)
+    for note in target.notes[told:]:
+        say(note)
     report(summary, dry_run=options.dry_run)
     if not (summary.changes or summary.same or summary.failed_before or summary.offline or summary.interrupted):
         say("there are no pictures or videos in what was given; name a folder that holds some")
@@ -222,6 +240,11 @@ def report(summary: "Summary", *, dry_run: bool) -> None:
         say(f"{', '.join(counts)}; {counted(summary.embedded, 'file')} embedded, took {summary.seconds:.1f} s")
     if summary.switched:
         say("embedded anew; searches use the new vectors from now on")
+    if summary.fitted is not None:
+        found = (
+            f"{summary.fitted.recall:.1%} of the ten nearest are found" if summary.fitted.kind != "flat" else "exact"
+        )
+        say(f"vector index trained anew: {summary.fitted.kind}, {found}")
     for source in summary.offline:
         say(f"offline, nothing of it was changed: {shown(source)} (gone for good? sightseek forget drops it)")
     _list("noted of", summary.notes)

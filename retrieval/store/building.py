@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retrieval.config import IndexKind, IndexSpec
+from retrieval.config import IndexChoice, IndexKind, IndexSpec
 from retrieval.store import approximate, exact
 from retrieval.store import reader as catalog
 from retrieval.store.approximate import Approximate
@@ -19,6 +19,8 @@ from retrieval.types import FloatMatrix
 
 LARGE = 60_000
 """From so many vectors on an exact search takes longer than about ten milliseconds."""
+SMALL = 400
+"""Fewer vectors than this cannot be trained on, and are searched exactly whatever kind is asked for."""
 GROWTH = 4
 """An index is trained anew when it holds so many times what it was trained on."""
 STALE = 0.2
@@ -37,12 +39,14 @@ class Wanted(NamedTuple):
     anew: bool
 
 
-def wanted(spec: IndexSpec, index: VectorIndex, kind: IndexKind | None = None) -> Wanted:
-    """Say which index suits what is held now; ``kind`` is one the user names."""
+def wanted(spec: IndexSpec, index: VectorIndex, choice: IndexChoice | None = None) -> Wanted:
+    """Say which index suits what is held now; ``choice`` is what the user names, ``None`` is as it was."""
     count = len(index)
-    if kind is not None:
-        return Wanted(kind, kind != spec.kind or _outgrown(spec, index))
-    if spec.chosen:
+    if count < SMALL:
+        return Wanted("flat", spec.kind != "flat" or _outgrown(spec, index))
+    if choice is not None and choice != "auto":
+        return Wanted(choice, choice != spec.kind or _outgrown(spec, index))
+    if spec.chosen and choice is None:
         return Wanted(spec.kind, _outgrown(spec, index))
     best: IndexKind = "ivfpq" if count >= LARGE else "flat"
     if best == "flat" and spec.kind != "flat" and count >= LARGE // 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from retrieval.config import IndexKind, ModelSpec, Sampling
+from retrieval.config import IndexChoice, ModelSpec, Sampling
 from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.store import durable, manifest, opening, summary
 from retrieval.store.live import LiveIndex
@@ -322,18 +322,19 @@ class Collection:
         with self._writing:
             catalog.prune(self._index.save().generation)
 
-    def fit_index(self, kind: IndexKind | None = None, questions: Callable[[], FloatMatrix] | None = None) -> bool:
-        """Train the vector index anew where the number of items asks for it; returns whether that was done.
+    def fit_index(self, choice: IndexChoice | None = None, questions: Callable[[], FloatMatrix] | None = None) -> bool:
+        """Train the vector index anew where the number of items asks for it; returns whether anything was changed.
 
-        ``kind`` names the kind it has from now on; else it is chosen by size: exact while that is quick, approximate
-        above. ``questions()`` gives vectors of texts, ``(q, dim) float32``, to tune it by beside pictures.
+        ``choice`` names the kind it has from now on, ``auto`` one by size: exact while that is quick, approximate
+        above; ``None`` leaves that as it was. ``questions()`` gives vectors of texts, ``(q, dim) float32``, to tune it
+        by beside pictures.
 
         Raises:
             CollectionError: it cannot be written; the former file stays, and nothing is lost.
         """
         catalog = self._writable()
         with self._writing:
-            spec = self._index.fit(kind, questions or (lambda: np.empty((0, self.manifest.spec.dim), np.float32)))
+            spec = self._index.fit(choice, questions or (lambda: np.empty((0, self.manifest.spec.dim), np.float32)))
             if spec is not None:
                 catalog.set_index_spec(spec)
                 catalog.prune(self._index.save(anew=True).generation)

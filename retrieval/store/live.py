@@ -3,12 +3,13 @@
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.config import IndexKind, IndexSpec
+from retrieval.config import IndexChoice, IndexSpec
 from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.store import exact, seal
 from retrieval.store import reader as catalog
@@ -92,8 +93,8 @@ class LiveIndex:
                 vectors.save(self.path, self._index, self._at)
             return self._at
 
-    def fit(self, kind: IndexKind | None, questions: Callable[[], FloatMatrix]) -> IndexSpec | None:
-        """Train another index where that suits what is held now, or the kind asked for; ``None`` where it does not.
+    def fit(self, choice: IndexChoice | None, questions: Callable[[], FloatMatrix]) -> IndexSpec | None:
+        """Train another index where that suits what is held now, or the user's choice; ``None`` where it does not.
 
         Searches of this process wait; the file is written by ``save``. ``questions`` gives vectors of texts to tune by.
 
@@ -106,12 +107,18 @@ class LiveIndex:
         with self._reader.snapshot() as connection, self._lock.exclusive():
             assert self._index is not None
             spec = catalog.index_spec(connection)
-            due = building.wanted(spec, self._index, kind)
-            if not due.anew:
+            due = building.wanted(spec, self._index, choice)
+            if choice not in (None, "auto", due.kind):
+                self._notes.append(
+                    f"too few items for {choice}, which needs {building.SMALL}: they are searched exactly"
+                )
                 return None
+            chosen = spec.chosen if choice is None else choice != "auto"
+            if not due.anew:
+                return None if chosen == spec.chosen else replace(spec, chosen=chosen)
             self._at = catalog.mark(connection)
             self._index = None  # let go of the memory first
-            fresh = IndexSpec(due.kind, chosen=spec.chosen if kind is None else True)
+            fresh = IndexSpec(due.kind, chosen=chosen)
             self._index = index = building.build(fresh, connection, self._at, self._beside)
             return building.tune(index, fresh.chosen, questions)
 

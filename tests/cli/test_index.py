@@ -219,3 +219,11 @@ def test_an_unfinished_change_of_model_can_be_given_up(library: Library, tmp_pat
     assert ran.code == 0, ran.err
     assert run("index", "-c", library.collection).code == 0
     assert run("verify", "-c", library.collection).code == 0
+
+
+def test_a_few_pictures_are_searched_exactly_whatever_is_asked(prepared: Library) -> None:
+    ran = run("index", "--index", "hnsw", "-c", prepared.collection)
+    assert ran.code == 0
+    assert "too few items for hnsw" in ran.err
+    assert json.loads(run("status", "--format", "json", "-c", prepared.collection).out)["index"]["kind"] == "flat"
+    assert run("index", "--index", "cube", "-c", prepared.collection).code == 2

@@ -178,6 +178,10 @@ def test_the_kind_is_changed_and_changed_back(fitted, tmp_path, questions):
         assert [set(row.tolist()) for row in found] == exactly(collection, queries, 10)
         assert collection.manifest.index.recall == 1.0
         assert not collection.fit_index("flat")
+        assert collection.manifest.index.chosen
+        assert collection.fit_index("auto")
+        assert not collection.manifest.index.chosen
+        assert not collection.fit_index("auto")
         assert collection.fit_index("ivfpq", lambda: questions)
         assert collection.verify() == []
 
@@ -216,6 +220,10 @@ def test_a_file_of_the_kind_before_is_still_read(tmp_path, questions):
     raw.close()
     with Collection.open(tmp_path / "c", write=True) as collection:
         assert [set(row.tolist()) for row in collection.search(questions, 5).keys] == exactly(collection, questions, 5)
+        assert collection.fit_index("flat")
+        assert not collection.fit_index("ivfpq")
+        assert "too few" in collection.notes[-1]
+        add(collection, 1000, clustered(np.random.default_rng(2), 200))
         assert collection.fit_index("ivfpq")
         assert collection.verify() == []
 
