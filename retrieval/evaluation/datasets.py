@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import DatasetError
+from retrieval.evaluation.bounded import bounded_lines
 from retrieval.evaluation.forms import MAX_LINE, Line, checked, csv_lines, folder_lines, karpathy_lines
 
 Form = Literal["lines", "json", "csv", "folder"]
@@ -135,21 +136,11 @@ def picture_paths(folder: Path, captions: Captions) -> list[Path]:
 
 
 def _tab_lines(path: Path) -> Iterator[Line]:
-    try:
-        with path.open("rb") as file:
-            for number in range(1, 2**63):
-                raw = file.readline(MAX_LINE)
-                if not raw:
-                    return
-                if raw.strip():
-                    yield _line(path, number, raw)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of captions") from None
+    for number, raw in bounded_lines(path, MAX_LINE, "a file of captions"):
+        yield _line(path, number, raw)
 
 
 def _line(path: Path, number: int, raw: bytes) -> Line:
-    if len(raw) >= MAX_LINE:
-        raise DatasetError(f"{path}, line {number}: longer than {MAX_LINE:,} bytes; is this a captions file?")
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import DatasetError
+from retrieval.evaluation.bounded import bounded_lines
 from retrieval.evaluation.datasets import Captions
 from retrieval.evaluation.measures import rank_blocks
 from retrieval.evaluation.notation import Measure, Values, summary, values
@@ -80,17 +81,10 @@ def read_grades(path: Path) -> list[Judgement]:
         DatasetError: the file cannot be read, or a line is of another form; the message names the line.
     """
     found: list[Judgement] = []
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while raw := file.readline(_MAX_LINE):
-                number += 1
-                if raw.strip():
-                    found.append(_judgement(path, number, raw))
-                if len(found) > MAX_JUDGEMENTS:
-                    raise DatasetError(f"{path} holds more than {MAX_JUDGEMENTS:,} judgements; split it")
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of judgements") from None
+    for number, raw in bounded_lines(path, _MAX_LINE, "a file of judgements"):
+        found.append(_judgement(path, number, raw))
+        if len(found) > MAX_JUDGEMENTS:
+            raise DatasetError(f"{path} holds more than {MAX_JUDGEMENTS:,} judgements; split it")
     if not found:
         raise DatasetError(f"{path} holds no judgement; give lines of image, image#number and scores")
     return found

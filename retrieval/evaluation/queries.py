@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from retrieval.errors import DatasetError
+from retrieval.evaluation.bounded import bounded_lines
 
 MAX_GRADE = 10
 _MAX_LINE = 100_000
@@ -74,20 +75,10 @@ def fail(path: Path, number: int, message: str) -> NoReturn:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open("rb") as file:
-            for number in range(1, _MAX_LINES + 2):
-                raw = file.readline(_MAX_LINE)
-                if not raw:
-                    return
-                if number > _MAX_LINES:
-                    fail(path, number, f"more than {_MAX_LINES:,} lines; cut the file in parts")
-                if len(raw) >= _MAX_LINE:
-                    fail(path, number, f"longer than {_MAX_LINE:,} bytes; is this a file of queries?")
-                if raw.strip():
-                    yield number, _decoded(path, number, raw)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of labelled queries") from None
+    for number, raw in bounded_lines(path, _MAX_LINE, "a file of labelled queries"):
+        if number > _MAX_LINES:
+            fail(path, number, f"more than {_MAX_LINES:,} lines; cut the file in parts")
+        yield number, _decoded(path, number, raw)
 
 
 def _decoded(path: Path, number: int, raw: bytes) -> str:

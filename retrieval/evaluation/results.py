@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, get_args
 
 from retrieval.errors import CollectionError, DatasetError
+from retrieval.evaluation.bounded import bounded_lines
 from retrieval.evaluation.queries import MAX_GRADE
 
 SHOWN = 10
 """So many found rows are kept of each query."""
 
-MAX_DUMP_LINE = 1 << 20
+MAX_DUMP_LINE = 64 << 20
+"""Bytes of a query that is written or read, with its end: room for the names of some 500,000 right rows."""
 MAX_DUMP_ROWS = 2_000_000
 MAX_RANK = 2**32
 
@@ -65,13 +67,19 @@ def write_dump(path: Path, asked: Iterable[Asked]) -> None:
     """Write one JSON object a query and line (ASCII), whole or not at all, readable by its owner alone.
 
     Raises:
-        DatasetError: the file cannot be written.
+        DatasetError: the file cannot be written, or a query is longer than ``MAX_DUMP_LINE``.
     """
     from retrieval.store.durable import replace
 
     def write(file: BinaryIO) -> None:
         for one in asked:
-            file.write(json.dumps(_fields(one), ensure_ascii=True).encode("ascii") + b"\n")
+            line = json.dumps(_fields(one), ensure_ascii=True).encode("ascii") + b"\n"
+            if len(line) > MAX_DUMP_LINE:
+                raise DatasetError(
+                    f"the query {one.query!r:.60} has {len(one.relevant):,} right answers, too many for a dump; leave "
+                    "--dump out"
+                )
+            file.write(line)
 
     try:
         replace(path, write)
@@ -87,17 +95,10 @@ def read_dump(path: Path) -> list[Asked]:
         DatasetError: the file cannot be read, or a line is of another form; the message names the line.
     """
     found = []
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while raw := file.readline(MAX_DUMP_LINE):
-                number += 1
-                if raw.strip():
-                    found.append(_asked(path, number, raw))
-                if len(found) > MAX_DUMP_ROWS:
-                    raise DatasetError(f"{path} holds more than {MAX_DUMP_ROWS:,} queries; is this a dump?")
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file that --dump wrote") from None
+    for number, raw in bounded_lines(path, MAX_DUMP_LINE, "a file that --dump wrote"):
+        found.append(_asked(path, number, raw))
+        if len(found) > MAX_DUMP_ROWS:
+            raise DatasetError(f"{path} holds more than {MAX_DUMP_ROWS:,} queries; is this a dump?")
     if not found:
         raise DatasetError(f"{path} holds no query; give a file that --dump wrote")
     return found

@@ -1,7 +1,7 @@
 """Pure scores of sentences against references: BLEU and CIDEr, worked out as their papers define them.
 
 Sentences are compared as words in lower case without punctuation, not stemmed, so figures stand beside one another but
-not beside those of another tokenizer.
+not beside those of another tokenizer. In Chinese and Japanese each character is a word.
 """
 
 import math
@@ -14,14 +14,17 @@ import numpy as np
 Ngram = tuple[str, ...]
 Counts = Counter[Ngram]
 
-_TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+# Chinese characters with their extensions, and kana: no space stands between their words.
+_UNSPACED = "\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_LETTER = rf"[^\W_{_UNSPACED}]"
+_TOKEN = re.compile(rf"(?=\w)[{_UNSPACED}]|{_LETTER}+(?:['’-]{_LETTER}+)*")
 _LONGEST = 4
 _SIGMA = 6.0
 _SCALE = 10.0
 
 
 def tokens(sentence: str) -> tuple[str, ...]:
-    """Return the words of a sentence in lower case, without punctuation."""
+    """Return the words of a sentence in lower case, without punctuation; of Chinese and Japanese the characters."""
     return tuple(_TOKEN.findall(sentence.lower()))
 
 

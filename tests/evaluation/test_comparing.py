@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import DatasetError
+from retrieval.evaluation import results
 from retrieval.evaluation.comparing import compare_with, rankings_of
 from retrieval.evaluation.measures import rank_all
 from retrieval.evaluation.notation import parse, values
@@ -51,6 +52,29 @@ def test_what_is_written_is_read_back(rows, tmp_path_factory):
     write_dump(path, rows)
     assert read_dump(path) == rows
     assert path.read_bytes().isascii()
+
+
+def test_a_query_with_very_many_right_answers_is_read_back(tmp_path):
+    names = tuple(f"{'folder/' * 8}{place}.jpg" for place in range(30_000))
+    rows = [asked("names", 7, relevant=names, ranks=tuple(range(7, 30_007)))]
+    write_dump(tmp_path / "dump", rows)
+    assert (tmp_path / "dump").stat().st_size > 1 << 20
+    assert read_dump(tmp_path / "dump") == rows
+
+
+def test_what_could_not_be_read_back_is_not_written(tmp_path, monkeypatch):
+    rows = [asked("few", 1), asked("many", 1, relevant=("a.jpg", "b.jpg"))]
+    write_dump(tmp_path / "dump", rows)
+    longest = max(map(len, (tmp_path / "dump").read_bytes().splitlines(keepends=True)))
+    monkeypatch.setattr(results, "MAX_DUMP_LINE", longest)
+    write_dump(tmp_path / "dump", rows)
+    assert read_dump(tmp_path / "dump") == rows
+    monkeypatch.setattr(results, "MAX_DUMP_LINE", longest - 1)
+    with pytest.raises(DatasetError, match=r"query 'many' has 2 right answers, too many for a dump; leave --dump out"):
+        write_dump(tmp_path / "other", rows)
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(DatasetError, match=r"line 2: longer than .* is this a file that --dump wrote\?"):
+        read_dump(tmp_path / "dump")
 
 
 @pytest.mark.parametrize(

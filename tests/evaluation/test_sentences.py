@@ -23,6 +23,15 @@ def test_words_are_compared_without_case_and_punctuation() -> None:
     assert bleu(["A dog runs in SNOW !"], [["a dog, runs in snow"]]) == pytest.approx(1.0)
 
 
+def test_characters_of_chinese_are_words() -> None:
+    assert tokens("一只狗，在雪地里。") == ("一", "只", "狗", "在", "雪", "地", "里")
+    assert tokens("一只T-shirt狗 3只") == ("一", "只", "t-shirt", "狗", "3", "只")
+    assert tokens("𠀀犬がアー・ル 개가 뛴다") == ("𠀀", "犬", "が", "ア", "ー", "ル", "개가", "뛴다")
+    # Seven characters of eight, 2-grams 5/7, 3-grams 3/6, 4-grams 1/5; the lengths are equal.
+    found = bleu(["一只狗在雪中跑步"], [["一只狗在草中跑步"]])
+    assert found == pytest.approx((7 / 8 * 5 / 7 * 3 / 6 * 1 / 5) ** 0.25)
+
+
 def test_counts_are_clipped_as_in_the_first_example_of_the_paper() -> None:
     # Papineni et al., section 2.1: "the" seven times matches twice; two references, the shorter of six words.
     references = [["The cat is on the mat.", "There is a cat on the mat."]]
