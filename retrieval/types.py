@@ -103,14 +103,15 @@ class Matches(NamedTuple):
     scores: NDArray[np.float32]
 
 
-PartKind = Literal["text", "image", "clip", "item"]
+PartKind = Literal["text", "image", "clip", "item", "vector"]
 
 
 class Part(NamedTuple):
-    """One part of a query: words, a picture file, a clip file, or a stored item; ``weight`` < 0 takes it away.
+    """One part of a query: words, a picture file, a clip file, a stored item, or a file of vectors.
 
-    ``value`` is the words, the file's path, or an item as ``path`` or ``path#t=12.5``. A file given where a picture or
-    clip is meant is told apart by its content when the query is embedded; ``image`` stands for both until then.
+    ``value`` is the words, the file's path, or an item as ``path``, ``path#t=12.5`` or with a region,
+    ``path#xywh=160,120,320,240`` (see ``query.read_item``). A file given where a picture or clip is meant is told apart
+    by its content when the query is embedded; ``image`` stands for both until then. ``weight`` < 0 takes it away.
     """
 
     kind: PartKind
@@ -160,7 +161,7 @@ Where = Term | Not | And | Or
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for: weighted parts and an optional filter. ``str`` prints it in the grammar of ``query.py``."""
+    """What is looked for: weighted parts and an optional filter. ``str`` prints it in the grammar of ``query``."""
 
     parts: tuple[Part, ...]
     where: Where | None = None

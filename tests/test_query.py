@@ -14,13 +14,13 @@ from retrieval.types import And, Not, Or, Part, Query, Term, Where
 
 # Names and words as nasty as they come: quotes, backslashes, colons, signs, white space of all kinds, lone surrogates.
 ANY_TEXT = st.text(
-    st.one_of(st.sampled_from('"\\:+-() \n\tawhere:(1.5'), st.characters(codec=None)), min_size=1, max_size=12
+    st.one_of(st.sampled_from('"\\:+-() \n\tawhere:(1.5#'), st.characters(codec=None)), min_size=1, max_size=12
 )
 VALUES = st.one_of(
     ANY_TEXT, st.sampled_from(['a "b" c', "1.5:x", "a + b", "- a", "where:(x)", "a where:(kind:video)", "\\"])
 )
 WEIGHTS = st.floats(allow_nan=False, allow_infinity=False).filter(bool)
-PARTS = st.builds(Part, st.sampled_from(["text", "image", "clip", "item"]), VALUES.filter(str.strip), WEIGHTS)
+PARTS = st.builds(Part, st.sampled_from(["text", "image", "clip", "item", "vector"]), VALUES.filter(str.strip), WEIGHTS)
 
 
 def terms() -> st.SearchStrategy[Where]:
@@ -107,11 +107,11 @@ def test_an_item_splits_as_it_was_named(path, at_s):
     [
         ("a dog in the snow", [("a dog in the snow", 1)]),
         ("  a dog ", [("a dog", 1)]),
-        ('"a dog" + "snow" - "people"', [("a dog", 1), ("snow", 1), ("people", -1)]),
-        ('"a dog" + snow - some people', [("a dog", 1), ("snow", 1), ("some people", -1)]),
-        ("1.5:dog - people", [("dog", 1.5), ("people", -1)]),
+        ('"a dog" + "snow" - "people"', [("a dog", 1), ("snow", 1), ("people", -0.5)]),
+        ('"a dog" + snow - some people', [("a dog", 1), ("snow", 1), ("some people", -0.5)]),
+        ("1.5:dog - people", [("dog", 1.5), ("people", -0.5)]),
         ('dog - 0.5:"two people"', [("dog", 1), ("two people", -0.5)]),
-        ('- "people" + dog', [("people", -1), ("dog", 1)]),
+        ('- "people" + dog', [("people", -0.5), ("dog", 1)]),
         ("-2:people + dog", [("people", -2), ("dog", 1)]),
         ("wi-fi and c++ - 2019", [("wi-fi and c++ - 2019", 1)]),
         ("dog + snow", [("dog + snow", 1)]),
@@ -191,15 +191,15 @@ def test_a_file_whose_name_looks_like_a_weight_is_that_file(tmp_path: Path, monk
 def test_minus_takes_a_file_else_words(tmp_path: Path):
     photo = tmp_path / "photo.jpg"
     photo.touch()
-    minus = [str(photo), f"0.5:{photo}", "people", "0.5:two people", '"a + b"', r"1.5\:x", f"{photo}#t=2"]
+    minus = [str(photo), f"0.75:{photo}", "people", "1:two people", '"a + b"', r"1.5\:x", f"{photo}#t=2"]
     assert parse_query("dog", minus=minus).parts[1:] == (
-        Part("image", str(photo), -1.0),
         Part("image", str(photo), -0.5),
-        Part("text", "people", -1.0),
-        Part("text", "two people", -0.5),
-        Part("text", "a + b", -1.0),
-        Part("text", "1.5:x", -1.0),
-        Part("item", f"{photo}#t=2", -1.0),
+        Part("image", str(photo), -0.75),
+        Part("text", "people", -0.5),
+        Part("text", "two people", -1.0),
+        Part("text", "a + b", -0.5),
+        Part("text", "1.5:x", -0.5),
+        Part("item", f"{photo}#t=2", -0.5),
     )
 
 

@@ -256,7 +256,7 @@ def test_a_missing_item_says_what_to_give(searcher, value):
 
 def test_queries_of_no_use_are_refused(searcher):
     with pytest.raises(QueryError, match="cancel"):
-        searcher.search(parse_query('"red" - "red"'))
+        searcher.search(parse_query('"red" - 1:"red"'))
     for query in (Query(()), Query((Part("text", "red", -1.0),)), Query((Part("text", "red", float("nan")),))):
         with pytest.raises(QueryError, match="give"):
             searcher.search(query)

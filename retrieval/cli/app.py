@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from retrieval import __version__
 from retrieval.cli import evaluation, explaining, indexing, labelling, maintenance, models, searching, training
+from retrieval.cli.dashes import QueryCommand
 from retrieval.cli.options import say, shown
 from retrieval.cli.previews import WithPreview
 from retrieval.errors import RetrievalError
@@ -127,7 +128,7 @@ def _main(
 
 app.command("index")(indexing.index)
 app.command("search", cls=WithPreview)(searching.search)
-app.command("explain")(explaining.explain)
+app.command("explain", cls=QueryCommand)(explaining.explain)
 app.command("status")(maintenance.status)
 app.command("verify")(maintenance.verify)
 app.command("forget")(maintenance.forget)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec,
 
 import typer
 
+from retrieval.cli.dashes import MARK
 from retrieval.cli.options import CollectionOption, DeviceOption, say, settings_for
 from retrieval.cli.quiet import native_libraries_silenced
 
@@ -129,8 +130,10 @@ def joined(words: list[str]) -> str:
     """Join the shell's words to the text of a query.
 
     The shell has taken the quotes off by now: with a bare ``+`` or ``-`` among the words, what stands between the signs
-    is one quoted part each.
+    is one quoted part each, and several words behind a minus (``-"red umbrella"``) are taken away together.
     """
+    if len(words) > 1:
+        words = [_quoted_again(word) for word in words]
     if not any(word in ("+", "-") for word in words):
         return " ".join(words)
     from retrieval.query import quote_part
@@ -146,6 +149,14 @@ def joined(words: list[str]) -> str:
         else:
             part.append(word)
     return " ".join(pieces[:-1])
+
+
+def _quoted_again(word: str) -> str:
+    """Put quotes around several words that a minus takes away, unless they are a formula of their own."""
+    away = word.removeprefix(MARK + "-")
+    if away == word or len(away.split()) < 2 or any(one in away for one in '"('):
+        return word
+    return f'{MARK}-"{away}"'
 
 
 def _nothing(collection: "Collection", hits: "Hits") -> str:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from typer.core import TyperCommand
-
+from retrieval.cli.dashes import QueryCommand
 from retrieval.cli.options import say
 from retrieval.cli.quiet import native_libraries_silenced
 
@@ -29,7 +28,7 @@ class Preview(StrEnum):
     blocks = "blocks"
 
 
-class WithPreview(TyperCommand):
+class WithPreview(QueryCommand):
     """A command whose ``--preview`` may stand without a value: what follows it is one only if it names a protocol."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's own signature

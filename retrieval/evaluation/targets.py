@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from retrieval.errors import QueryError
 from retrieval.evaluation.moments import Place, format_place, parse_place
 from retrieval.evaluation.queries import Labelled, Named, fail
-from retrieval.query import format_item, parse_query, split_item
+from retrieval.query import ItemName, format_item, parse_query, read_item, split_item
 from retrieval.types import Part, Query
 
 if TYPE_CHECKING:
@@ -79,11 +79,13 @@ class Targets:
         Raises:
             QueryError: there is no such file.
         """
-        for name, at_s in dict.fromkeys(((part.value, None), split_item(part.value))):
-            found = self._file_named(name)
+        for named in dict.fromkeys((ItemName(part.value), read_item(part.value))):
+            found = self._file_named(named.path)
             if found is not None:
-                kind = part.kind if part.kind == "clip" else "item" if at_s is not None else "image"
-                return Part(kind if found.is_file() else "item", format_item(str(found), at_s), part.weight)
+                whole = named.at_s is None and named.crop is None
+                kind = part.kind if part.kind in ("clip", "vector") else "image" if whole else "item"
+                value = format_item(str(found), named.at_s, named.crop)
+                return Part(kind if found.is_file() else "item", value, part.weight)
         raise QueryError(
             f"there is no file {part.value[:200]!r} beside the queries or in an indexed folder; correct its name"
         )

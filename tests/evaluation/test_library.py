@@ -201,7 +201,7 @@ def test_a_name_typed_in_another_normal_form_is_the_same_file(ask, media):
         ('"red\tplain/red.png', "a quote is not closed"),
         ("red where:(kind:sound)\tplain/red.png", "expected image or video"),
         ('- "red"\tplain/red.png', "a query needs something to look for"),
-        ('"red" - "red"\tplain/red.png', "the parts of the query cancel one another out"),
+        ('"red" - 1:"red"\tplain/red.png', "the parts of the query cancel one another out"),
     ],
 )
 def test_a_line_that_cannot_be_asked_is_named(ask, bad, said):
