@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from retrieval.messages import _
+
 MARK = " "
 """Stands before such a word among the arguments, so that it is not read as options; white space means nothing there."""
 
@@ -57,7 +59,9 @@ def _is_word(arg: str, options: dict[str, Any]) -> bool:
         return re.fullmatch(r"\d+", value) is None
     if not Path(value).expanduser().exists():
         raise typer.BadParameter(
-            f"{arg!r} is read as {arg[:2]} {value}, and there is no {value}; to take it away, write the query in "
-            f'quotes, "... {arg}", or --minus {arg[1:]}'
+            _(
+                "{arg!r} is read as {option} {value}, and there is no {value}; to take it away, write the query in "
+                'quotes, "... {arg}", or --minus {word}'
+            ).format(arg=arg, option=arg[:2], value=value, word=arg[1:])
         )
     return False

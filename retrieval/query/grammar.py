@@ -32,6 +32,7 @@ from pathlib import Path
 
 from retrieval.errors import QueryError
 from retrieval.filters import parse_where
+from retrieval.messages import _
 from retrieval.query.naming import read_item
 from retrieval.query.scanning import NEGATED, QUOTED, WEIGHT, plain, scan
 from retrieval.types import And, Part, PartKind, Query, Where
@@ -71,16 +72,25 @@ def check_parts(parts: Sequence[Part]) -> None:
     for part in parts:
         if not math.isfinite(part.weight) or part.weight == 0:
             raise QueryError(
-                f"the weight {part.weight:g} of {part.value[:40]!r} is of no use; give another number such as 0.5, "
-                "or write \\: for a plain colon"
+                _(
+                    "the weight {weight:g} of {value!r} is of no use; give another number such as 0.5, "
+                    "or write \\: for a plain colon"
+                ).format(weight=part.weight, value=part.value[:40])
             )
         if part.kind == "text" and not _is_unicode(part.value):
-            raise QueryError(f"the words {part.value[:40]!r} hold bytes that are not UTF-8; write them in UTF-8")
+            message = _("the words {value!r} hold bytes that are not UTF-8; write them in UTF-8")
+            raise QueryError(message.format(value=part.value[:40]))
         if not part.value.strip():
-            raise QueryError("a part of the query is empty; give words or the name of a file")
+            raise QueryError(_("a part of the query is empty; give words or the name of a file"))
     if not any(part.weight > 0 for part in parts):
-        begin = "a query needs something to look for, not only what to leave out" if parts else "the query is empty"
-        raise QueryError(f"{begin}; give words or a picture, for example: a dog in the snow")
+        if not parts:
+            raise QueryError(_("the query is empty; give words or a picture, for example: a dog in the snow"))
+        raise QueryError(
+            _(
+                "a query needs something to look for, not only what to leave out; give words or a picture, "
+                "for example: a dog in the snow"
+            )
+        )
 
 
 def _read_text(text: str) -> tuple[list[Part], Where | None]:
@@ -91,7 +101,8 @@ def _read_text(text: str) -> tuple[list[Part], Where | None]:
     pieces = found.pieces[1:] if nothing else found.pieces
     for piece in pieces:
         if not piece.value.strip():
-            raise QueryError(f'query, position {piece.at + 1}: expected a part such as "a dog", found nothing')
+            message = _('query, position {place}: expected a part such as "a dog", found nothing')
+            raise QueryError(message.format(place=piece.at + 1))
     return [Part(piece.kind, piece.value, piece.weight) for piece in pieces], where
 
 
@@ -100,7 +111,8 @@ def _read_filter(text: str, at: int) -> Where | None:
         return None
     found = _FILTER.match(text, at)
     if not found:
-        raise QueryError(f"query, position {at + 1}: the filter is not closed; end it with ), or quote the words")
+        message = _("query, position {place}: the filter is not closed; end it with ), or quote the words")
+        raise QueryError(message.format(place=at + 1))
     return parse_where(found[1])
 
 

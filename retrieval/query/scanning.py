@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from retrieval.errors import QueryError
+from retrieval.messages import _
 from retrieval.types import PartKind
 
 NEGATED = 0.5
@@ -134,8 +135,10 @@ class _Scanner:
         later = _LATER_WEIGHT.search(self.text, at, read.end) if weighted else None
         if later:
             raise QueryError(
-                f"query, position {later.start() + 2}: expected + or - between weighted parts, "
-                f"found {later[0].strip()!r}; for example 1.5:dog + 0.5:snow; write \\: for a plain colon"
+                _(
+                    "query, position {place}: expected + or - between weighted parts, found {found!r}; "
+                    "for example 1.5:dog + 0.5:snow; write \\: for a plain colon"
+                ).format(place=later.start() + 2, found=later[0].strip())
             )
         return read._replace(marked=weighted is not None)
 
@@ -147,8 +150,10 @@ class _Scanner:
             quoted = QUOTED.match(self.text, begins)
             if not quoted:
                 raise QueryError(
-                    f"query, position {begins + 1}: a quote is not closed; add one at its end, "
-                    'or write \\" for a plain one'
+                    _(
+                        "query, position {place}: a quote is not closed; add one at its end, "
+                        'or write \\" for a plain one'
+                    ).format(place=begins + 1)
                 )
             piece = Piece(1.0, KINDS[kind[1]] if kind else "text", plain(quoted[1]), at)
             return Scan((piece,), True, quoted.end())
@@ -159,8 +164,10 @@ class _Scanner:
         if at not in self._groups:
             if depth == _MOST_BRACKETS:
                 raise QueryError(
-                    f"query, position {at + 1}: expected at most {_MOST_BRACKETS} brackets inside one another; "
-                    "write \\( for a plain one"
+                    _(
+                        "query, position {place}: expected at most {most} brackets inside one another; "
+                        "write \\( for a plain one"
+                    ).format(place=at + 1, most=_MOST_BRACKETS)
                 )
             self._groups[at] = self.formula(at + 1, depth + 1)
         found = self._groups[at]
@@ -168,8 +175,10 @@ class _Scanner:
         if not self.text.startswith(")", found.end):
             if sure:
                 raise QueryError(
-                    f"query, position {at + 1}: a bracket is not closed; add one at its end, or write \\( "
-                    "for a plain one"
+                    _(
+                        "query, position {place}: a bracket is not closed; add one at its end, "
+                        "or write \\( for a plain one"
+                    ).format(place=at + 1)
                 )
             return None
         follows = _skip(self.text, found.end + 1)
@@ -192,7 +201,7 @@ class _Scanner:
         if self.text[at + 1] == "(" and not (found and found.marked):
             return None
         if found is None:
-            end, _ = self._word(at + 1, depth, 0)
+            end, _within = self._word(at + 1, depth, 0)
             found = Scan((Piece(1.0, "text", plain(self.text[at + 1 : end]), at),), False, end)
         return found.times(-NEGATED)
 
@@ -218,8 +227,10 @@ class _Scanner:
 
     def _expected_sign(self, at: int) -> QueryError:
         return QueryError(
-            f"query, position {at + 1}: expected + or - between parts, found {self.text[at : at + 20]!r}; "
-            'for example "a dog" + "snow"; write \\" for a plain quote, \\( for a plain bracket'
+            _(
+                "query, position {place}: expected + or - between parts, found {found!r}; "
+                'for example "a dog" + "snow"; write \\" for a plain quote, \\( for a plain bracket'
+            ).format(place=at + 1, found=self.text[at : at + 20])
         )
 
 
