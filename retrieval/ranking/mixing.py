@@ -16,7 +16,7 @@ from retrieval.types import FloatMatrix
 MAX_PROBES = 16
 """How many probes a query may have; the keyframes of clips are thinned evenly to keep to it."""
 
-Modality = Literal["text", "picture"]
+Modality = Literal["text", "picture", "vector"]
 
 _MEAN = -1
 
