@@ -36,12 +36,16 @@ class Request:
 
     text: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEXT]...", help='Words; "a dog" + "snow" - "people" mixes, 1.5:words weighs.'),
+        typer.Argument(metavar="[TEXT]...", help='Words; -word takes away; "a dog" + 0.5:"snow" - "people" mixes.'),
     ] = None
     collection: CollectionOption = None
     like: Annotated[
         list[str] | None,
-        typer.Option("--like", metavar="FILE|ITEM", help="A picture, a clip, or an item such as film.mp4#t=12.5."),
+        typer.Option(
+            "--like",
+            metavar="FILE|ITEM",
+            help="A picture, a clip, an item (film.mp4#t=12.5), a region (a.jpg#xywh=0,0,99,99), a .npy file.",
+        ),
     ] = None
     minus: Annotated[
         list[str] | None, typer.Option("--minus", metavar="TEXT|FILE", help="Less of this; may be repeated.")

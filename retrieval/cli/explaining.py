@@ -49,7 +49,11 @@ def explain(  # noqa: PLR0913 - a command's options are its parameters
     model: ModelOption = None,
     like: Annotated[
         list[str] | None,
-        typer.Option("--like", metavar="FILE|ITEM", help="A picture, a clip, or an item such as film.mp4#t=12.5."),
+        typer.Option(
+            "--like",
+            metavar="FILE|ITEM",
+            help="A picture, a clip, an item (film.mp4#t=12.5), a region (a.jpg#xywh=0,0,99,99), a .npy file.",
+        ),
     ] = None,
     minus: Annotated[
         list[str] | None, typer.Option("--minus", metavar="TEXT|FILE", help="Less of this; may be repeated.")

@@ -64,39 +64,38 @@ class Evil:
         return (os.mkdir, ("/nowhere/at/all",))
 
 
+def rows_of(dim: int) -> np.ndarray:
+    return np.ones((2, dim), np.float32)
+
+
+ARRAYS = {
+    "pickled": lambda dim: np.array([Evil()], dtype=object),
+    "dim": lambda dim: rows_of(dim - 1),
+    "integers": lambda dim: rows_of(dim).astype(np.int64),
+    "deep": lambda dim: rows_of(dim)[None],
+    "number": lambda dim: np.float32(1.0),
+    "none": lambda dim: rows_of(dim)[:0],
+    "zero": lambda dim: 0 * rows_of(dim),
+    "infinite": lambda dim: rows_of(dim) * np.inf,
+}
+
+
 def write_bad(path, kind: str, dim: int) -> None:
-    rows = np.ones((2, dim), np.float32)
-    if kind == "pickled":
-        np.save(path, np.array([Evil()], dtype=object), allow_pickle=True)
-    elif kind == "dim":
-        np.save(path, rows[:, :-1])
-    elif kind == "integers":
-        np.save(path, rows.astype(np.int64))
-    elif kind == "deep":
-        np.save(path, rows[None])
-    elif kind == "number":
-        np.save(path, np.float32(1.0))
-    elif kind == "none":
-        np.save(path, rows[:0])
-    elif kind == "zero":
-        np.save(path, 0 * rows)
-    elif kind == "infinite":
-        np.save(path, rows * np.inf)
-    elif kind == "text":
-        path.write_text("no array at all")
-    elif kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "short":
-        np.save(path, rows)
-        path.write_bytes(path.read_bytes()[:-4])
-    elif kind == "zipped":
-        with path.open("wb") as file:
-            np.savez(file, a=rows)
-    elif kind == "large":
-        with path.open("wb") as file:
-            file.truncate(MAX_BYTES + 1)
+    if kind in ARRAYS:
+        np.save(path, ARRAYS[kind](dim), allow_pickle=True)
     elif kind == "pipe":
         os.mkfifo(path)
+    elif kind == "zipped":
+        with path.open("wb") as file:
+            np.savez(file, a=rows_of(dim))
+    elif kind != "missing":
+        np.save(path, rows_of(dim))
+        size = {"empty": 0, "short": path.stat().st_size - 4, "large": MAX_BYTES + 1}.get(kind)
+        with path.open("r+b") as file:
+            if size is None:
+                file.write(b"no array at all")
+            else:
+                file.truncate(size)
 
 
 @pytest.mark.parametrize(

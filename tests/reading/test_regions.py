@@ -96,9 +96,9 @@ def test_a_region_outside_says_so(embedder, tmp_path, region):
 
 def test_a_region_of_no_picture_says_so(embedder, tmp_path):
     (tmp_path / "text.jpg").write_text("not a picture")
-    with pytest.raises(QueryError, match="no file for the region .*name a picture as photo.jpg#xywh"):
+    with pytest.raises(QueryError, match=r"no file for the region .*name a picture as photo\.jpg#xywh"):
         vector_of(embedder, f"{tmp_path}/gone.jpg#xywh=0,0,10,10")
-    with pytest.raises(QueryError, match="name a picture as photo.jpg#xywh"):
+    with pytest.raises(QueryError, match=r"name a picture as photo\.jpg#xywh"):
         vector_of(embedder, f"{tmp_path}/text.jpg#xywh=0,0")
     with pytest.raises(MediaError, match="cannot be used to search with"):
         vector_of(embedder, f"{tmp_path}/text.jpg#xywh=0,0,10,10")
