@@ -19,7 +19,7 @@ from retrieval.types import Item, MediaInfo, Pixels, Sample
 
 __all__ = ["IMAGE_SUFFIXES", "MEDIA_SUFFIXES", "SEEN", "VIDEO_SUFFIXES", "Media", "open_media", "open_picture"]
 
-SEEN = 1
+SEEN = 2
 """Version of what is told of a file besides its pixels: files that were indexed when less was told are read again."""
 _HEAD_BYTES = 4096
 
@@ -120,11 +120,17 @@ def _looked_at(at_s: float, pixels: Pixels) -> Frame[tuple[Pixels, bytes]]:
     return Frame(at_s, look, (pixels, compact(look)))
 
 
-def open_media(path: Path, sampling: Sampling = Sampling(), target: int = 260) -> Media:  # noqa: B008 - frozen
+def open_media(
+    path: Path,
+    sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+    target: int = 260,
+    sidecars: Sequence[Path] = (),
+) -> Media:
     """Open a picture or video, whatever its name says.
 
     The pixels' shorter side is at least ``target`` where the source has it, not much more than twice that where the
-    decoder scales cheaply, and never enlarged. ``sampling`` chooses frames of videos.
+    decoder scales cheaply, and never enlarged. ``sampling`` chooses frames of videos. What ``sidecars`` say is told
+    with what the file says of itself (see ``sidecars.Sidecars``).
 
     Raises:
         MediaError: it is neither, is damaged, too large, or cannot be read; one line without the path.
@@ -134,7 +140,9 @@ def open_media(path: Path, sampling: Sampling = Sampling(), target: int = 260) -
     except OSError as error:
         raise MediaError((error.strerror or "cannot be read").lower()) from None
     try:
-        return Media(_reader(file, Path(path).suffix, sampling, target), sampling)
+        reader = _reader(file, Path(path).suffix, sampling, target)
+        _tell(reader, sidecars)
+        return Media(reader, sampling)
     except MediaError:
         file.close()
         raise
@@ -163,6 +171,16 @@ def _open_file(path: Path) -> IO[bytes]:
         os.close(number)
         raise MediaError("not a file that can be read: a folder, a pipe or a device")
     return os.fdopen(number, "rb")
+
+
+def _tell(reader: Reader, sidecars: Sequence[Path]) -> None:
+    """Join what sidecars say to what the file says."""
+    if sidecars:
+        from retrieval.media.details import Said
+        from retrieval.media.sidecars import read_sidecars
+
+        said = read_sidecars(sidecars).joined_to(Said(reader.info.details, reader.info.taken_at))
+        reader.info = reader.info._replace(details=said.details, taken_at=said.taken_at)
 
 
 def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Reader:

@@ -14,14 +14,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from PIL import ExifTags, Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 
 from retrieval.errors import MediaError
-from retrieval.media.dates import iso_date
 from retrieval.media.frames import shown_at
 from retrieval.media.pixels import to_pixels
 from retrieval.media.reasons import clock, reason
 from retrieval.media.sniff import HEIF_BRANDS
+from retrieval.media.tags import orientation_of, said_by
 from retrieval.types import MediaInfo, Pixels
 
 MAX_PIXELS = 180_000_000
@@ -124,13 +124,13 @@ class PictureReader:
             image.load()
         except Exception as error:
             raise MediaError(f"damaged picture: {reason(error)}") from None
-        turned, taken_at = _exif(image)
+        turned, said = orientation_of(image), said_by(image)
         self._pixels = to_pixels(image, target, turned)
         # Pillow turns TIFFs, and takes the largest picture of an icon, while it loads them.
         width, height = before if image.size == drafted else image.size
         if turned >= 5:
             width, height = height, width
-        self.info = MediaInfo("image", width, height, None, taken_at, _format(image))
+        self.info = MediaInfo("image", width, height, None, said.taken_at, _format(image), said.details)
         image.close()  # the memory, before the next large one is decoded
 
     def frames(self) -> Iterator[tuple[float, Pixels]]:
@@ -157,9 +157,9 @@ class AnimationReader:
         self._file, self._image, self._target = file, image, target
         self._end_s = 0.0
         _check_size(image, image.size)
-        self._turned, taken_at = _exif(image)
+        self._turned, said = orientation_of(image), said_by(image)
         width, height = image.size if self._turned < 5 else image.size[::-1]
-        self.info = MediaInfo("video", width, height, None, taken_at, _format(image))
+        self.info = MediaInfo("video", width, height, None, said.taken_at, _format(image), said.details)
 
     def frames(self) -> Iterator[tuple[float, Pixels]]:
         """Yield each frame and when it is shown, in seconds; stops at damage or at a limit, with a note."""
@@ -263,23 +263,3 @@ def _check_size(image: Image.Image, decoded: tuple[int, int]) -> None:
         raise MediaError("damaged picture: it has no size")
     if width * height > most:
         raise MediaError(f"too large: {width} x {height} pixels; at most {most // 1_000_000} million are decoded")
-
-
-def _exif(image: Image.Image) -> tuple[int, str | None]:
-    """Return the orientation (1-8) and when the picture was taken; damaged EXIF counts as none."""
-    try:
-        exif = image.getexif()
-        turned = exif.get(ExifTags.Base.Orientation, 1)
-        details = exif.get_ifd(ExifTags.IFD.Exif)
-        taken_at = None
-        for stamp, offset in _WHEN:
-            taken_at = taken_at or iso_date(details.get(stamp) or exif.get(stamp), details.get(offset))
-    except Exception:
-        return 1, None
-    return turned if isinstance(turned, int) and 1 <= turned <= 8 else 1, taken_at
-
-
-_WHEN = (
-    (ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal),
-    (ExifTags.Base.DateTimeDigitized, ExifTags.Base.OffsetTimeDigitized),
-)

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from retrieval.config import Sampling
 from retrieval.errors import MediaError
-from retrieval.media.dates import iso_date, local_date
+from retrieval.media.container_tags import read_container
 from retrieval.media.frames import Sieve, next_tick
 from retrieval.media.reasons import clock, reason
 from retrieval.media.screen import Screen
@@ -41,6 +41,8 @@ _DEMUXERS = (
     "aiff,caf,au,amr,ape,wv,tta,dts,eac3,w64"
 )
 """What is tried: formats that hold their own data. Playlists, which name other files or addresses, are not."""
+
+_OPTIONS = {"format_whitelist": _DEMUXERS, "export_xmp": "1"}
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError, MemoryError, EOFError)
@@ -64,8 +66,9 @@ class VideoReader:
         self._clock = Clock()
         container, stream = open_container(file)
         with container:
-            declared_s = _declared_s(container, stream)
-            self.info = MediaInfo("video", 0, 0, declared_s, _taken_at(container), _format(container, stream, suffix))
+            declared_s, name = _declared_s(container, stream), _format(container, stream, suffix)
+            said = read_container(container.metadata)
+            self.info = MediaInfo("video", 0, 0, declared_s, said.taken_at, name, said.details)
         self._begun: tuple[tuple[float, Pixels], Iterator[tuple[float, Pixels]]] | None = self._begin()
 
     def _begin(self) -> tuple[tuple[float, Pixels], Iterator[tuple[float, Pixels]]]:
@@ -269,9 +272,7 @@ def open_container(file: IO[bytes]) -> tuple[InputContainer, VideoStream]:
         MediaError: there are no pictures, no decoder for them, or they are too large.
     """
     try:
-        container = av.open(
-            file, "r", metadata_errors="replace", buffer_size=_READ_BYTES, options={"format_whitelist": _DEMUXERS}
-        )
+        container = av.open(file, "r", metadata_errors="replace", buffer_size=_READ_BYTES, options=dict(_OPTIONS))
     except ERRORS as error:
         raise NotVideo(reason(error)) from None
     streams = [s for s in container.streams.video if not s.disposition & _STILL]
@@ -321,12 +322,6 @@ def _declared_s(container: InputContainer, stream: VideoStream) -> float | None:
     if "matroska" in container.format.name and container.start_time:
         declared_s -= container.start_time / av.time_base  # Matroska counts from 0, not from its first frame
     return declared_s if declared_s > 0 else None
-
-
-def _taken_at(container: InputContainer) -> str | None:
-    """Return the wall-clock time of the camera; most containers keep UTC alone, which is shown as it was here."""
-    tags = {name.lower(): value for name, value in container.metadata.items()}
-    return iso_date(tags.get("com.apple.quicktime.creationdate")) or local_date(iso_date(tags.get("creation_time")))
 
 
 def _format(container: InputContainer, stream: VideoStream, suffix: str) -> str:
