@@ -73,7 +73,7 @@ def plain(value: object, longest: int = MAX_TOLD) -> str:
     Bytes are UTF-8, or else Latin-1; anything that is no text is empty.
     """
     if isinstance(value, bytes):
-        value = decoded(value[: 4 * longest])
+        value = decoded(value)
     if not isinstance(value, str):
         return ""
     text = value[: 2 * longest].encode("utf-8", "replace").decode("utf-8")
@@ -85,9 +85,7 @@ def decoded(text: bytes) -> str:
     """Return bytes of unknown encoding as text: UTF-8 where they are that, else Latin-1."""
     try:
         return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.start >= len(text) - 3:  # cut in the middle of a character
-            return text[: error.start].decode("utf-8-sig")
+    except UnicodeDecodeError:
         return text.decode("latin-1")
 
 
@@ -122,10 +120,11 @@ def keywords_of(words: Iterable[object]) -> tuple[str, ...]:
 
 
 _FILLER = re.compile(
-    r"(?:[\w ]+ )?digital (?:still )?camera|(?:sony|minolta|konica minolta) dsc|samsung|dcim|exif_jpeg_picture|"
-    r"<?(?:kenox|digimax|samsung) [^>]*>?|lead technologies.*|created with gimp.*|image description|"
-    r"default|untitled|screenshot|[\W_]*",
-    re.IGNORECASE,
+    r"(?-i:[A-Z ]*DIGITAL (?:STILL )?CAMERA)|(?:sony|minolta|konica minolta) dsc|samsung|dcim|exif_jpeg_picture|"
+    r"<?(?:kenox|digimax|samsung) [^>]*>?|lead technologies.*|file written by .*|image description|[{\[]\".*|"
+    r"(?:created|cropped|resized|converted|optimi[sz]ed|processed) with .*|"
+    r"default|untitled|screenshot|[ -/:-@\[-`{-~]*",
+    re.IGNORECASE | re.DOTALL,
 )
 
 

@@ -19,6 +19,8 @@ from PIL import Image, JpegImagePlugin
 from retrieval.errors import MediaError
 from retrieval.media.frames import shown_at
 from retrieval.media.pixels import to_pixels
+from retrieval.media.png_chunks import MAGIC as PNG
+from retrieval.media.png_chunks import without_damaged_texts
 from retrieval.media.reasons import clock, reason
 from retrieval.media.sniff import HEIF_BRANDS
 from retrieval.media.tags import orientation_of, said_by
@@ -201,9 +203,27 @@ class AnimationReader:
 def open_image(file: IO[bytes], head: bytes, target: int) -> PictureReader | AnimationReader | None:
     """Open what ``file`` holds as a picture or animation; ``None`` when Pillow does not know it.
 
+    A PNG whose texts cannot be read is opened without them.
+
     Raises:
         MediaError: a picture, but damaged or too large.
     """
+    try:
+        found = _opened(file, head, target)
+    except MediaError as error:
+        lighter = without_damaged_texts(file) if head.startswith(PNG) and str(error).startswith("damaged") else None
+        if lighter is None:
+            raise
+    else:
+        lighter = without_damaged_texts(file) if head.startswith(PNG) and found is None else None
+        if lighter is None:
+            return found
+    reader = _opened(lighter, head, target)
+    file.close()
+    return reader
+
+
+def _opened(file: IO[bytes], head: bytes, target: int) -> PictureReader | AnimationReader | None:
     try:
         image = identify(file, head)
         if image is None:

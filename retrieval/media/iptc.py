@@ -37,7 +37,8 @@ def _datasets(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             return
         record, number = data[at + 1], data[at + 2]
         size = int.from_bytes(data[at + 3 : at + 5], "big")
-        if size & 0x8000:  # a length of lengths: only pictures within pictures need it
+        # A length of lengths is only for pictures within pictures.
+        if size & 0x8000 or at + 5 + size > len(data):
             return
         yield record, number, data[at + 5 : at + 5 + size]
         at += 5 + size

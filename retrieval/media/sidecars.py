@@ -133,7 +133,7 @@ def caption_of(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start >= len(data) - 3:
+        if len(data) == _MAX_CAPTION_BYTES and error.start >= len(data) - 3:  # cut in the middle of a character
             return data[: error.start].decode("utf-8-sig")
     chinese = data.decode("gb18030", "replace")
     foreign = [letter for letter in chinese if letter > "\x7f"]

@@ -90,9 +90,10 @@ def _properties(data: bytes) -> defaultdict[str, list[str]]:
     parser.StartElementHandler = events.start
     parser.EndElementHandler = events.end
     parser.CharacterDataHandler = events.text
+    if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        data = data.rstrip(b"\0 \t\r\n")  # what follows the packet in a picture is not always white space
     try:
-        # What follows the packet in a picture is not always white space.
-        parser.Parse(data.rstrip(b"\0 \t\r\n"), True)
+        parser.Parse(data, True)
     except (expat.ExpatError, LookupError) as error:
         raise ValueError(f"damaged XMP: {error}") from None
     return events.found

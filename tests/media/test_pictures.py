@@ -248,7 +248,7 @@ def test_bombs_are_refused_without_a_warning(tmp_path):
             open_media(write_png_header(tmp_path / "b.png", (10000, 10000)))
 
 
-def test_a_bomb_in_a_comment_is_refused(tmp_path):
+def test_a_bomb_in_a_comment_is_not_unpacked(tmp_path):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -257,8 +257,7 @@ def test_a_bomb_in_a_comment_is_refused(tmp_path):
     head, rest = plain.getvalue()[:33], plain.getvalue()[33:]
     text = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(200_000_000), 9))
     (tmp_path / "a.png").write_bytes(head + text + rest)
-    with pytest.raises(MediaError, match="damaged"):
-        open_media(tmp_path / "a.png")
+    assert shows_quadrants(open_picture(tmp_path / "a.png"))
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
