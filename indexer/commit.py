@@ -130,7 +130,7 @@ def _write(writer: "Writer", result: Embedded | Failed) -> State:
     A changed one is stored with the time it had before and without digest, so that the next run takes it for changed.
     """
     task = _task(result)
-    state = _state(task.entry)
+    state = state_of(task.entry)
     if state == "vanished":
         return state
     digest = (result.digest or None) if state == "as found" else None
@@ -141,7 +141,8 @@ def _write(writer: "Writer", result: Embedded | Failed) -> State:
     return state
 
 
-def _state(entry: Entry) -> State:
+def state_of(entry: Entry) -> State:
+    """Return whether a file still is as the scan found it."""
     try:
         status = entry.path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from indexer.commit import Committer, Heading, Task
+from indexer.describing import Describer, Reading, Told, read_again
 from indexer.interrupts import interrupts_as
 from indexer.plan import Copy, Plan, plan
 from indexer.report import IndexOptions, Progress, Summary
 from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
+from retrieval.config import Sampling
 from retrieval.embedding import Embedder
 from retrieval.embedding.stream import Embedded, Failed, Job, content_digest, embed_stream, never
 from retrieval.errors import CollectionError, ModelError
@@ -160,7 +162,8 @@ class _Run:
         owner = self._mark_sources(found)
         self._apply(todo, owner)
         _count(todo, summary)
-        return self._embed(todo, owner)
+        meter = _Meter(self._progress)
+        return self._embed(todo, owner, meter) and self._describe(todo.described, meter)
 
     def _records(self, reembed: bool) -> list[FileRecord]:
         records = list(self._collection.records())
@@ -196,7 +199,7 @@ class _Run:
             for copy, origin in known:
                 writer.copy(origin.id, owner(copy.entry), copy.entry)
 
-    def _embed(self, todo: Plan, owner: Callable[[Entry], int]) -> bool:
+    def _embed(self, todo: Plan, owner: Callable[[Entry], int], meter: "_Meter") -> bool:
         """Embed what must be, and let copies follow their originals; return whether all of it was done."""
         copies: dict[Path, list[tuple[Copy, int]]] = defaultdict(list)
         for copy in todo.copies:
@@ -205,7 +208,6 @@ class _Run:
         headings = _headings(todo)
         tasks = [Task(entry, owner(entry), headings[entry.path]) for entry in todo.to_embed()]
         committer = Committer(self._collection, copies, self._options, self._summary)
-        meter = _Meter(self._progress)
         while tasks:
             if not self._stream(tasks, committer, meter):
                 return False
@@ -221,7 +223,7 @@ class _Run:
             committer.tick()
             return self._stop()
 
-        jobs = (Job(task.entry.path, task) for task in tasks)
+        jobs = (Job(task.entry.path, task, task.entry.sidecars) for task in tasks)
         try:
             with closing(self._results(jobs, stop)) as results:
                 for result in results:
@@ -233,9 +235,38 @@ class _Run:
         committer.flush()
         return meter.done == meter.total
 
+    def _describe(self, entries: list[Entry], meter: "_Meter") -> bool:
+        """Read again what more can be told of; return whether all of it was."""
+        if not entries:
+            return True
+        describer = Describer(self._collection, self._options, self._summary)
+        meter.expect(len(entries))
+        size = self._embedder.spec.preprocessing
+
+        def stop() -> bool:
+            describer.tick()
+            return self._stop()
+
+        readings = describer.readings(entries)
+        read = 0
+        with closing(self._told(readings, max(size.height, size.width), stop)) as results:
+            for told in results:
+                read += 1
+                describer.add(told)
+                meter.step(told.reading.entry.path, 0)
+        describer.flush()
+        return read == describer.begun and next(readings, None) is None
+
+    def _told(self, readings: Iterator[Reading], target: int, stop: Callable[[], bool]) -> Generator[Told, None, None]:
+        sampling, workers = self._sampling(), self._options.jobs
+        yield from read_again(readings, sampling=sampling, target=target, workers=workers, stop=stop)
+
+    def _sampling(self) -> Sampling:
+        return self._collection.building_sampling or self._collection.manifest.sampling
+
     def _results(self, jobs: Iterator[Job], stop: Callable[[], bool]) -> Generator[Embedded | Failed, None, None]:
-        sampling = self._collection.building_sampling or self._collection.manifest.sampling
-        yield from embed_stream(jobs, self._embedder, sampling=sampling, workers=self._options.jobs, stop=stop)
+        workers = self._options.jobs
+        yield from embed_stream(jobs, self._embedder, sampling=self._sampling(), workers=workers, stop=stop)
 
 
 class _Meter:
@@ -275,6 +306,7 @@ def _count(todo: Plan, summary: Summary) -> None:
 def _count_embedding(todo: Plan, summary: Summary) -> None:
     """Count, for a dry run, what would be embedded, as if nothing failed."""
     summary.copied = len(todo.copies)
+    summary.described = len(todo.described)
     for heading in _headings(todo).values():
         setattr(summary, heading, getattr(summary, heading) + 1)
 

@@ -12,6 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from retrieval.media import SEEN
 from retrieval.store import Entry, FileRecord
 
 _Unknown = tuple[Entry, FileRecord | None]
@@ -38,7 +39,9 @@ class Plan:
 
     ``new`` and ``changed`` are embedded, ``retried`` failed before and are tried again, ``pending`` are known but have
     no vectors of the model being written. ``touched`` have another time and the same content, ``returned`` were gone
-    and are there again, ``failed`` failed before and have not changed since.
+    and are there again, ``failed`` failed before and have not changed since. ``described``
+    names, once more, those which keep their vectors but must be read again, since less was told of them once, or since
+    their sidecars are others now.
     """
 
     new: list[Entry] = field(default_factory=list)
@@ -52,6 +55,7 @@ class Plan:
     same: list[Pair] = field(default_factory=list)
     failed: list[Pair] = field(default_factory=list)
     gone: list[FileRecord] = field(default_factory=list)
+    described: list[Entry] = field(default_factory=list)
 
     def to_embed(self) -> list[Entry]:
         """Return the entries that must be decoded and embedded, ordered by path."""
@@ -98,7 +102,28 @@ def plan(
     origins = [pair.record for pair in settled] + [record for record in loose if record.id not in gone]
     left = _Recogniser(result, digests, movable, origins).run(unknown, recognise)
     result.gone = [record for record in gone.values() if record.id in left and not record.gone]
+    result.described = _to_describe(result)
     return result
+
+
+def is_behind(record: FileRecord, entry: Entry) -> bool:
+    """Return whether more can be told of a file than the catalog has."""
+    return record.seen < SEEN or record.beside != entry.beside
+
+
+def _to_describe(result: Plan) -> list[Entry]:
+    """Return the entries that are not embedded, ordered by path, of which the catalog would not say what they say."""
+    pairs = (*result.moved, *result.touched, *result.returned, *result.same)
+    found = [entry for record, entry in pairs if record.embedded and is_behind(record, entry)]
+    beside = {entry.path: entry.beside for entry in result.to_embed()}
+    for copy in result.copies:
+        if isinstance(copy.origin, FileRecord):
+            behind = is_behind(copy.origin, copy.entry)
+        else:
+            behind = beside[copy.origin] != copy.entry.beside
+        if behind:
+            found.append(copy.entry)
+    return sorted(found, key=lambda entry: os.fsencode(entry.path))
 
 
 def _known(result: Plan, pair: Pair, digests: "_Digests", retry_failed: bool) -> bool:

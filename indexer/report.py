@@ -52,12 +52,13 @@ class Summary:
     ``added`` and ``changed`` were embedded; ``retried`` failed before and went through this time; ``renewed`` got
     vectors of the model being switched to (or had lost theirs). ``moved``, ``copied``, ``touched`` and ``returned``
     were recognised without being embedded. ``gone`` are no longer there and hidden from now on; ``same`` are as they
-    were; ``vanished`` went away during the run. ``failed`` are the files that failed in this run, with one-line
-    reasons; ``failed_before`` counts those that failed earlier and were not tried. ``notes`` are files that were
-    indexed with a reservation, ``problems`` are paths that could not be looked at (what is known below them is kept as
-    it was), ``offline`` the sources that were not there. ``items`` and ``embedded`` count vectors and files that went
-    through the model. ``switched`` tells that a re-embedded collection now uses the new model, ``fitted`` which vector
-    index was trained anew.
+    were; ``vanished`` went away during the run. ``described`` are those among them of which more is known now, since an
+    earlier version told less of them or their sidecars changed; they kept their vectors. ``failed`` are the files that
+    failed in this run, with one-line reasons; ``failed_before`` counts those that failed earlier and were not tried.
+    ``notes`` are files that were indexed with a reservation, ``problems`` are paths that could not be looked at (what
+    is known below them is kept as it was), ``offline`` the sources that were not there. ``items`` and ``embedded``
+    count vectors and files that went through the model. ``switched`` tells that a re-embedded collection now uses the
+    new model, ``fitted`` which vector index was trained anew.
     """
 
     added: int = 0
@@ -71,6 +72,7 @@ class Summary:
     gone: int = 0
     same: int = 0
     vanished: int = 0
+    described: int = 0
     failed_before: int = 0
     failed: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[tuple[Path, str]] = field(default_factory=list)
@@ -87,4 +89,5 @@ class Summary:
     def changes(self) -> int:
         """Return how many files are not as they were before the run."""
         embedded = self.added + self.changed + self.retried + self.renewed
-        return embedded + self.moved + self.copied + self.touched + self.returned + self.gone + len(self.failed)
+        known = self.moved + self.copied + self.touched + self.returned + self.gone + self.described
+        return embedded + known + len(self.failed)

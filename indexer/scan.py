@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from indexer.beside import Shelf
 from indexer.ignore import IGNORE_FILE, Rules, is_junk, rules_for
 from retrieval.media import MEDIA_SUFFIXES
 from retrieval.store import Entry
@@ -26,6 +27,7 @@ class _Listing(NamedTuple):
     files: list[os.DirEntry[str]]
     folders: list[os.DirEntry[str]]
     rules: Rules
+    shelf: Shelf
 
 
 def _silent(path: Path, reason: str) -> None:
@@ -56,7 +58,8 @@ def scan(
         problems(Path(root), reason_of(error))
         return
     if stat.S_ISREG(status.st_mode):
-        yield Entry(Path(root), status.st_size, status.st_mtime_ns)
+        found = Shelf.around(Path(root)).of(Path(root).name)
+        yield Entry(Path(root), status.st_size, status.st_mtime_ns, found.paths, found.mark)
     elif stat.S_ISDIR(status.st_mode):
         yield from _walk(_Folder(root, rules), problems, None if within is None else os.fspath(within))
     else:
@@ -78,7 +81,7 @@ def _walk(root: _Folder, problems: Problems, within: str | None) -> Iterator[Ent
         if listing is None:
             continue
         for file in listing.files:
-            entry = _entry(file, problems)
+            entry = _entry(file, listing.shelf, problems)
             if entry is not None:
                 yield entry
         below = [(_Folder(entry.path, listing.rules), entry.is_symlink()) for entry in listing.folders]
@@ -86,7 +89,7 @@ def _walk(root: _Folder, problems: Problems, within: str | None) -> Iterator[Ent
         stack.extend(child for child, is_link in reversed(below) if not is_link)
 
 
-def _entry(file: os.DirEntry[str], problems: Problems) -> Entry | None:
+def _entry(file: os.DirEntry[str], shelf: Shelf, problems: Problems) -> Entry | None:
     try:
         status = file.stat()
     except FileNotFoundError:
@@ -94,7 +97,8 @@ def _entry(file: os.DirEntry[str], problems: Problems) -> Entry | None:
     except OSError as error:
         problems(Path(file.path), reason_of(error))
         return None
-    return Entry(Path(file.path), status.st_size, status.st_mtime_ns)
+    found = shelf.of(file.name)
+    return Entry(Path(file.path), status.st_size, status.st_mtime_ns, found.paths, found.mark)
 
 
 def _list(folder: _Folder, visited: set[tuple[int, int]], problems: Problems, within: str | None) -> _Listing | None:
@@ -114,16 +118,17 @@ def _list(folder: _Folder, visited: set[tuple[int, int]], problems: Problems, wi
     rules = folder.rules
     if IGNORE_FILE in names and os.path.isfile(os.path.join(folder.path, IGNORE_FILE)):  # noqa: PTH113, PTH118
         rules = rules.deeper(folder.path, problems)
+    shelf = Shelf(entries, rules)
     if within is not None:
         entries = [entry for entry in entries if _on_the_way(entry.path, within)]
-    return _sorted_out(entries, rules, problems)
+    return _sorted_out(entries, rules, shelf, problems)
 
 
 def _on_the_way(path: str, within: str) -> bool:
     return path == within or within.startswith(path + "/") or path.startswith(within + "/")
 
 
-def _sorted_out(entries: list[os.DirEntry[str]], rules: Rules, problems: Problems) -> _Listing:
+def _sorted_out(entries: list[os.DirEntry[str]], rules: Rules, shelf: Shelf, problems: Problems) -> _Listing:
     files: list[os.DirEntry[str]] = []
     folders: list[os.DirEntry[str]] = []
     for entry in entries:
@@ -145,7 +150,7 @@ def _sorted_out(entries: list[os.DirEntry[str]], rules: Rules, problems: Problem
         folders = [entry for entry in folders if not rules.ignores(entry.path, folder=True)]
     files.sort(key=_name_bytes)
     folders.sort(key=_name_bytes)
-    return _Listing(files, folders, rules)
+    return _Listing(files, folders, rules, shelf)
 
 
 def _name_bytes(entry: os.DirEntry[str]) -> bytes:

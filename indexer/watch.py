@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.beside import is_sidecar
 from indexer.ignore import IGNORE_FILE, is_junk
 from indexer.pipeline import Listener, index
 from indexer.report import IndexOptions, Summary
@@ -166,7 +167,9 @@ class _Watcher:
         return there
 
     def _matters(self, change: "Change", path: str) -> bool:
-        """Return whether a change can concern a media file; what was deleted may have been a folder of them."""
+        """Return whether a change can concern a media file or what stands beside one; what was deleted may have been a
+        folder of them.
+        """
         name = os.path.basename(path)  # noqa: PTH119 (called for each event)
         if is_inside(Path(path), self._collection.folder):
             return False
@@ -175,4 +178,4 @@ class _Watcher:
         if is_junk(name):
             return False
         is_media = os.path.splitext(name)[1].lower() in MEDIA_SUFFIXES  # noqa: PTH122
-        return is_media or change.name == "deleted" or os.path.isdir(path)  # noqa: PTH112
+        return is_media or is_sidecar(name) or change.name == "deleted" or os.path.isdir(path)  # noqa: PTH112

@@ -224,7 +224,19 @@ def _follow(target: "Collection", embedder: "Embedder", options: "IndexOptions",
     return failed
 
 
-_COUNTS = ("added", "changed", "retried", "renewed", "moved", "copied", "touched", "returned", "gone", "vanished")
+_COUNTS = (
+    "added",
+    "changed",
+    "retried",
+    "renewed",
+    "moved",
+    "copied",
+    "touched",
+    "returned",
+    "described",
+    "gone",
+    "vanished",
+)
 
 
 def report(summary: "Summary", *, dry_run: bool) -> None:

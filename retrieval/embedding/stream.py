@@ -30,10 +30,11 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Job(NamedTuple):
-    """A file to embed; ``tag`` travels through to the result."""
+    """A file to embed, with the files beside it that speak of it; ``tag`` travels through to the result."""
 
     path: Path
     tag: object = None
+    sidecars: tuple[Path, ...] = ()
 
 
 class Embedded(NamedTuple):
@@ -231,7 +232,7 @@ class _Pool:
         try:
             if self._digest:
                 found = content_digest(file.job.path, self._closing.is_set)
-            with open_media(file.job.path, self._sampling, self._target) as media:
+            with open_media(file.job.path, self._sampling, self._target, file.job.sidecars) as media:
                 for sample in media:
                     pixels = self._embedder.preprocess(sample.pixels)
                     self._places.acquire()

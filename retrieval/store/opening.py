@@ -10,7 +10,7 @@ from urllib.parse import quote
 from retrieval.errors import CollectionCorrupt, CollectionError, CollectionNotFound, CollectionTooNew
 from retrieval.store import globs
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_S = 30.0
 
 

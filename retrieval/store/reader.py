@@ -29,7 +29,7 @@ WRITING = "(SELECT max(id) FROM models)"
 _FILE = f"""
 SELECT f.id, f.source_id, f.path, f.kind, f.size_bytes, f.mtime_ns, f.digest,
        f.status = 'failed' OR f.reason_building IS NOT NULL, coalesce(f.reason_building, f.reason), f.gone,
-       EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING}), f.seen
+       EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING}), f.seen, f.beside
 FROM files f"""
 # The plus keeps SQLite from walking all items of the model.
 _ITEM = """
@@ -323,7 +323,7 @@ def _keys(cursor: sqlite3.Cursor) -> Keys:
 
 
 def _file(row: tuple[Any, ...]) -> FileRecord:
-    id_, source_id, raw, kind, size_bytes, mtime_ns, digest, failed, reason, gone, embedded, seen = row
+    id_, source_id, raw, kind, size_bytes, mtime_ns, digest, failed, reason, gone, embedded, seen, beside = row
     return FileRecord(
         id_,
         source_id,
@@ -337,6 +337,7 @@ def _file(row: tuple[Any, ...]) -> FileRecord:
         bool(gone),
         bool(embedded),
         seen,
+        beside,
     )
 
 

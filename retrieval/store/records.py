@@ -11,11 +11,16 @@ from retrieval.types import FloatMatrix, Keys, Kind
 
 
 class Entry(NamedTuple):
-    """A file as a scan found it; ``path`` is absolute."""
+    """A file as a scan found it; ``path`` is absolute.
+
+    ``sidecars`` are the files beside it that speak of it, and ``beside`` is a mark that changes when they do.
+    """
 
     path: Path
     size_bytes: int
     mtime_ns: int
+    sidecars: tuple[Path, ...] = ()
+    beside: str = ""
 
 
 class Source(NamedTuple):
@@ -32,7 +37,7 @@ class FileRecord(NamedTuple):
     ``embedded`` says that the file has items of the model being written: the collection's own, or the new one during a
     re-embedding. A file that is neither ``failed`` nor ``embedded`` waits to be embedded; one whose vectors were found
     damaged waits with ``digest`` ``None`` and ``mtime_ns`` 0, so that it is taken for a changed one. ``seen`` is the
-    version of what was told of it (see ``media.SEEN``).
+    version of what was told of it (see ``media.SEEN``), ``beside`` the mark of the sidecars that were read with it.
     """
 
     id: int
@@ -47,6 +52,7 @@ class FileRecord(NamedTuple):
     gone: bool
     embedded: bool
     seen: int = 0
+    beside: str = ""
 
 
 class ItemRow(NamedTuple):

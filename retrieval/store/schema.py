@@ -51,6 +51,7 @@ files = sa.Table(
     sa.Column("rating", sa.Integer),
     sa.Column("told", sa.Text, nullable=False),
     sa.Column("seen", sa.Integer, nullable=False),
+    sa.Column("beside", sa.Text, nullable=False),
 )
 keywords = sa.Table(
     "keywords",

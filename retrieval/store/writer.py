@@ -17,7 +17,7 @@ from retrieval.store import paths, schema
 from retrieval.store.looks import packed
 from retrieval.store.records import Entry, Source
 from retrieval.store.schema import files, items, keywords, meta, models, removed, sources, tracks
-from retrieval.types import Details, FloatMatrix, Item, Keys, MediaInfo
+from retrieval.types import Details, FloatMatrix, Item, Keys, MediaInfo, Track
 
 _UNIT = 1e-2
 _OK, _FAILED, _PENDING = "ok", "failed", "pending"
@@ -70,22 +70,27 @@ class Writer:
             "height": info.height,
             "duration_s": info.duration_s,
             "taken_at": info.taken_at,
-            **_told(info),
+            **_told(info, entry.beside),
         }
         file_id = self._place(values)
         self._describe(file_id, info)
+        self._keep_track(file_id, info.track)
         return self._insert_items(file_id, items, halves)
 
-    def describe(self, file_id: int, info: MediaInfo, looks: Sequence[Item]) -> None:
+    def describe(self, file_id: int, info: MediaInfo, looks: Sequence[Item], beside: str = "") -> None:
         """Store what was newly told of a file whose content is the same; items take over the looks nearest in time.
+
+        ``beside`` is the mark of the sidecars that were read. Without looks, only words and numbers are told anew:
+        what the file looks like, its track too, stays as it is.
 
         Raises:
             KeyError: there is no such file.
         """
-        self._update(file_id, {"taken_at": info.taken_at, **_told(info)})
+        self._update(file_id, {"taken_at": info.taken_at, **_told(info, beside)})
         self._describe(file_id, info)
         if not looks:
             return
+        self._keep_track(file_id, info.track)
         held = self._run(sa.select(items.c.key, items.c.at_s).where(items.c.file_id == file_id)).all()
         for key, at_s in held:
             look = min(looks, key=lambda one: abs((one.at_s or 0.0) - (at_s or 0.0)))
@@ -103,7 +108,7 @@ class Writer:
             self._update(old.id, {**_located(source_id, entry), "reason_building": reason})
         else:
             self._vacate(values["path"])
-            self._inserted(files, {"width": 0, "height": 0, **_told(None), **values})
+            self._inserted(files, {"width": 0, "height": 0, **_told(None, entry.beside), **values})
 
     def move(self, file_id: int, source_id: int, entry: Entry) -> None:
         """Give a file a new path; it keeps its items and their keys, and is no longer gone.
@@ -301,13 +306,15 @@ class Writer:
         return int(found[0])
 
     def _describe(self, file_id: int, info: MediaInfo) -> None:
-        for table in (keywords, tracks):
-            self._run(sa.delete(table).where(table.c.file_id == file_id))
+        self._run(sa.delete(keywords).where(keywords.c.file_id == file_id))
         words = [{"file_id": file_id, "keyword": word} for word in dict.fromkeys(info.details.keywords)]
         if words:
             self._run(sa.insert(keywords), words)
-        if info.track is not None:
-            self._run(sa.insert(tracks), {"file_id": file_id, **packed(info.track)})
+
+    def _keep_track(self, file_id: int, track: Track | None) -> None:
+        self._run(sa.delete(tracks).where(tracks.c.file_id == file_id))
+        if track is not None:
+            self._run(sa.insert(tracks), {"file_id": file_id, **packed(track)})
 
     def _insert_items(self, file_id: int, given: Sequence[Item], halves: NDArray[np.float16]) -> Keys:
         rows = [{**item._asdict(), "vector": half.tobytes()} for item, half in zip(given, halves, strict=True)]
@@ -357,7 +364,7 @@ def _located(source_id: int, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _told(info: MediaInfo | None) -> dict[str, Any]:
+def _told(info: MediaInfo | None, beside: str) -> dict[str, Any]:
     details = Details() if info is None else info.details
     return {
         "camera": details.camera,
@@ -366,4 +373,5 @@ def _told(info: MediaInfo | None) -> dict[str, Any]:
         "rating": details.rating,
         "told": details.told,
         "seen": SEEN,
+        "beside": beside,
     }

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.plan import Plan, plan
+from retrieval.media import SEEN
 from retrieval.store import Entry, FileRecord
 
 BAD = b"bad"
@@ -23,14 +24,20 @@ class Known(NamedTuple):
 
 
 World = dict[str, tuple[bytes, int]]
+Marks = dict[str, str]
+"""What stands beside the files of a world."""
 
 names = st.sampled_from(["a.jpg", "b.jpg", "c.jpg", "d/a.jpg", "d/b.jpg", "e/a.jpg", "e/\udcff.jpg", "e/a\nb.jpg"])
 contents = st.sampled_from([b"one", b"two", b"six", b"three", b"seven", BAD, b"eleven"])
 worlds = st.dictionaries(names, contents, max_size=8)
+marks = st.dictionaries(names, st.sampled_from(["x", "y"]), max_size=4)
 
 
-def entries_of(world: World) -> list[Entry]:
-    return [Entry(Path("/src") / name, len(content), mtime) for name, (content, mtime) in world.items()]
+def entries_of(world: World, beside: Marks | None = None) -> list[Entry]:
+    return [
+        Entry(Path("/src") / name, len(content), mtime, (), (beside or {}).get(name, ""))
+        for name, (content, mtime) in world.items()
+    ]
 
 
 def reader(world: World):
@@ -53,15 +60,16 @@ def dated(steps: list[dict[str, bytes]], touched: set[int]) -> list[World]:
     return dates
 
 
-def plan_of(known: Known, world: World, **options) -> Plan:
-    return plan(entries_of(world), known.records.values(), reader(world), **options)
+def plan_of(known: Known, world: World, beside: Marks | None = None, **options) -> Plan:
+    return plan(entries_of(world, beside), known.records.values(), reader(world), **options)
 
 
 def record(number: int, entry: Entry, content: bytes) -> FileRecord:
     ok = content != BAD
     status = "ok" if ok else "failed"
     kind = "image" if ok else None
-    return FileRecord(number, 1, entry.path, kind, entry.size_bytes, entry.mtime_ns, content, status, "", False, ok)
+    about = (entry.path, kind, entry.size_bytes, entry.mtime_ns, content)
+    return FileRecord(number, 1, *about, status, "", False, ok, SEEN, entry.beside)
 
 
 def apply(known: Known, todo: Plan, world: World) -> None:
@@ -74,14 +82,18 @@ def apply(known: Known, todo: Plan, world: World) -> None:
         records[one.id] = one._replace(gone=True)
     for copy in todo.copies:
         if isinstance(copy.origin, FileRecord):
-            put(known, copy.entry, copy.digest, known.vectors[copy.origin.id])
+            put(known, copy.entry._replace(beside=copy.origin.beside), copy.digest, known.vectors[copy.origin.id])
     for entry in todo.to_embed():
         content = reader(world)(entry.path)
         put(known, entry, content, content)
     by_path = {one.path: one.id for one in records.values()}
     for copy in todo.copies:
         if isinstance(copy.origin, Path):
-            put(known, copy.entry, copy.digest, known.vectors[by_path[copy.origin]])
+            original = records[by_path[copy.origin]]
+            put(known, copy.entry._replace(beside=original.beside), copy.digest, known.vectors[original.id])
+    by_path = {one.path: one.id for one in records.values()}
+    for entry in todo.described:
+        records[by_path[entry.path]] = records[by_path[entry.path]]._replace(seen=SEEN, beside=entry.beside)
 
 
 def move(records: dict[int, FileRecord], todo: Plan) -> None:
@@ -111,12 +123,16 @@ def paths_in(todo: Plan) -> Counter[Path]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(worlds, min_size=1, max_size=4), st.sets(st.integers(0, 3)), st.randoms())
+@given(st.lists(st.tuples(worlds, marks), min_size=1, max_size=4), st.sets(st.integers(0, 3)), st.randoms())
 def test_laws(steps, touched, random):
     known = Known({}, {})
-    for world in dated(steps, touched):
+    for world, beside in zip(dated([step for step, _ in steps], touched), (step[1] for step in steps), strict=True):
         before = dict(known.records)
-        todo = plan_of(known, world)
+        todo = plan_of(known, world, beside)
+        # what is described is no new class, and is not embedded as well
+        told = Counter(entry.path for entry in todo.described)
+        assert told <= paths_in(todo)
+        assert not {entry.path for entry in todo.to_embed()} & set(told)
         # each entry is in exactly one class
         assert paths_in(todo) == Counter(entry.path for entry in entries_of(world))
         # nothing is both moved and gone, and no record moves twice
@@ -124,7 +140,7 @@ def test_laws(steps, touched, random):
         assert len(set(moved)) == len(moved)
         assert not set(moved) & {one.id for one in todo.gone}
         # the order of what comes in does not matter
-        entries, records = entries_of(world), list(before.values())
+        entries, records = entries_of(world, beside), list(before.values())
         random.shuffle(entries)
         random.shuffle(records)
         assert plan(entries, records, reader(world)) == todo
@@ -141,8 +157,9 @@ def test_laws(steps, touched, random):
             content = world[os.fspath(one.path).removeprefix("/src/")][0]
             assert one.digest == content
             assert one.status == "failed" or known.vectors[one.id] == content
+            assert one.status == "failed" or one.beside == beside.get(os.fspath(one.path).removeprefix("/src/"), "")
         # and nothing is left to do
-        again = plan_of(known, world)
+        again = plan_of(known, world, beside)
         assert again == Plan(same=again.same, failed=again.failed)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from indexer.scan import scan
 from retrieval.errors import RetrievalError
+from retrieval.store import Entry
 
 
 def touch(path: Path, data: bytes = b"x") -> Path:
@@ -50,7 +51,7 @@ def test_media_files_in_a_fixed_order(tmp_path):
 def test_an_entry_holds_size_and_time(tmp_path):
     path = touch(tmp_path / "a.jpg", b"12345")
     os.utime(path, ns=(1, 1_600_000_000_123_456_789))
-    assert [tuple(entry) for entry in scan(tmp_path)] == [(path, 5, 1_600_000_000_123_456_789)]
+    assert list(scan(tmp_path)) == [Entry(path, 5, 1_600_000_000_123_456_789)]
 
 
 def test_hidden_and_system_files_are_left_out(tmp_path):
