@@ -2,18 +2,19 @@
 
 Settings come, first found wins, from the command line, the environment (``SIGHTSEEK_COLLECTION``, ``SIGHTSEEK_MODEL``,
 ``SIGHTSEEK_DEVICE``, ``SIGHTSEEK_JOBS``), and ``settings.toml`` in the user's configuration folder (keys of the same
-names in lower case without the prefix).
+names in lower case without the prefix, and a table ``prompts``).
 """
 
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from retrieval.errors import OptionError, RetrievalError
+from retrieval.messages import _
 
 Resize = Literal["squash", "crop", "pad"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -137,22 +138,28 @@ class SearchOptions:
     ``offset``: how many of the best are skipped. ``per_video``: how many moments of one video at most. ``sort`` puts
     the hits in another order, by path, or newest first (by the wall-clock time that the filter ``date`` compares);
     ``rank`` stays the place by score. ``explain``: hits say what each part of the query added to their score.
+    ``prompt``: sentences with ``{}`` in which words are embedded, averaged (see ``embedding.prompts``).
     """
 
     offset: int = 0
     per_video: int = 3
     sort: Sort = "score"
     explain: bool = False
+    prompt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The user's defaults, already merged: environment over settings file over built-in values."""
+    """The user's defaults, already merged: environment over settings file over built-in values.
+
+    ``prompts`` are the user's own sentences for ``--prompt``, by name; each holds ``{}`` where the text goes.
+    """
 
     collection: Path
     model: str | None
     device: Device
     jobs: int
+    prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -163,14 +170,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     env = os.environ if environ is None else environ
     found = {name: env[f"SIGHTSEEK_{name.upper()}"] for name in _NAMES if env.get(f"SIGHTSEEK_{name.upper()}")}
-    values = {**_settings_file(env), **found}
+    written, prompts = _settings_file(env)
+    values = {**written, **found}
     folder = values.get("collection")
     device = values.get("device", "auto")
     jobs = values.get("jobs", "0")
     if not re.fullmatch(r"\d{1,4}", jobs):
         raise OptionError(f"jobs {jobs!r} is not a number of threads; set SIGHTSEEK_JOBS to 0 (automatic), 1 or more")
     collection = Path(folder).expanduser() if folder else default_collection()
-    return Settings(collection, values.get("model"), parse_device(device), int(jobs))
+    return Settings(collection, values.get("model"), parse_device(device), int(jobs), prompts)
 
 
 def parse_device(text: str) -> Device:
@@ -188,7 +196,8 @@ def parse_device(text: str) -> Device:
 _NAMES = ("collection", "model", "device", "jobs")
 
 
-def _settings_file(env: Mapping[str, str]) -> dict[str, str]:
+def _settings_file(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return what the settings file says, and the prompts in it."""
     given = env.get("SIGHTSEEK_SETTINGS")
     if given:
         path = Path(given).expanduser()
@@ -201,13 +210,28 @@ def _settings_file(env: Mapping[str, str]) -> dict[str, str]:
     except FileNotFoundError:
         if given:
             raise OptionError(f"SIGHTSEEK_SETTINGS names {path}, which does not exist; correct or unset it") from None
-        return {}
+        return {}, {}
     except (OSError, ValueError) as error:
         raise RetrievalError(f"settings file {path} cannot be read ({error}); correct or remove it") from None
+    prompts = _prompts(path, data.pop("prompts", {}))
     for name, value in data.items():
         if name not in _NAMES or not isinstance(value, str | int):
             raise OptionError(f"settings file {path}: {name} is not understood; it holds {', '.join(_NAMES)}")
-    return {name: str(value) for name, value in data.items()}
+    return {name: str(value) for name, value in data.items()}, prompts
+
+
+def _prompts(path: Path, table: object) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for name, value in table.items() if isinstance(table, dict) else [("prompts", None)]:
+        sentences = [value] if isinstance(value, str) else value
+        if not isinstance(sentences, list) or not all(isinstance(one, str) and "{}" in one for one in sentences):
+            message = _(
+                "settings file {path}: the prompt {name} is not understood; write a sentence, or a list of some, "
+                'each with {{}} where the text goes: {name} = "a photo of {{}}"'
+            )
+            raise OptionError(message.format(path=path, name=name))
+        found[name] = tuple(sentences)
+    return found
 
 
 def default_collection() -> Path:

@@ -61,6 +61,14 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.device == "auto"
 
 
+def test_the_users_prompts_are_sentences_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('jobs = 2\n[prompts]\nart = "a painting of {}"\nboth = ["a {}", "the {}"]\n')
+    settings = load_settings({"SIGHTSEEK_SETTINGS": str(file)})
+    assert settings.prompts == {"art": ("a painting of {}",), "both": ("a {}", "the {}")}
+    assert settings.jobs == 2
+
+
 def test_without_anything_the_users_data_folder_is_used(tmp_path: Path) -> None:
     settings = load_settings({"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
     assert settings.collection.parts[-2:] == ("sightseek", "collection")
@@ -76,6 +84,9 @@ def test_without_anything_the_users_data_folder_is_used(tmp_path: Path) -> None:
         ("jobs = 'x'", {}),
         ("colection = '/x'", {}),
         ("model = [1]", {}),
+        ("prompts = 'a photo of {}'", {}),
+        ("[prompts]\nmine = 'a photo'", {}),
+        ("[prompts]\nmine = ['a {}', 3]", {}),
     ],
 )
 def test_wrong_settings_are_one_line(tmp_path: Path, content: str, environment: dict[str, str]) -> None:

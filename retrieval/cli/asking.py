@@ -59,6 +59,10 @@ class Request:
     lang: Annotated[
         str, typer.Option("--lang", metavar="LANG", help="The language of the words: en, zh ...; else guessed.")
     ] = ""
+    prompt: Annotated[
+        str,
+        typer.Option("--prompt", metavar="NAME", help="Put words into a sentence: none, photo, ensemble, or your own."),
+    ] = "none"
     device: DeviceOption = None
 
 
@@ -117,11 +121,13 @@ def answered(request: Request, *, explain: bool = False) -> Iterator[Answer]:
     from retrieval.embedding import embedder_for
     from retrieval.embedding.languages import parse_language
     from retrieval.embedding.polyglot import Polyglot
+    from retrieval.embedding.prompts import prompt_named
     from retrieval.search import Searcher
     from retrieval.store import Collection
 
     language = parse_language(request.lang) if request.lang else None
-    options = SearchOptions(offset=request.offset, sort=request.sort.value, explain=explain)
+    prompt = prompt_named(request.prompt, settings.prompts)
+    options = SearchOptions(offset=request.offset, sort=request.sort.value, explain=explain, prompt=prompt)
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
         embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
         hits = Searcher(opened, embedder).search(query, request.k, options)

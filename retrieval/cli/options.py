@@ -1,5 +1,6 @@
 """Options that several commands share, and how they are resolved."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,7 @@ def settings_for(collection: Path | None, device: str | None = None) -> Settings
     settings = load_settings()
     chosen = parse_device(device) if device is not None else settings.device
     folder = collection if collection is not None else settings.collection
-    return Settings(folder.absolute(), settings.model, chosen, settings.jobs)
+    return replace(settings, collection=folder.absolute(), device=chosen)
 
 
 def say(message: str) -> None:

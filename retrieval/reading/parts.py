@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from retrieval.embedding.prompts import embed_prompted
 from retrieval.errors import MediaError, QueryError
 from retrieval.messages import _
 from retrieval.query import Crop, ItemName, read_item
@@ -48,16 +49,17 @@ class Reading:
         """The real paths of the pictures and clips among the parts."""
         return frozenset(self._paths)
 
-    def embed(self, parts: Sequence[Part]) -> list[Embedded]:
-        """Return the parts as vectors, in their order.
+    def embed(self, parts: Sequence[Part], prompt: Sequence[str] = ()) -> list[Embedded]:
+        """Return the parts as vectors, in their order; words are put into the sentences of a prompt.
 
         Raises:
             QueryError: a part that is not to be found, or a file of vectors that cannot be used.
             MediaError: a picture or clip that cannot be read.
         """
         words = [part.value for part in parts if part.kind == "text"]
-        rows = iter(self._embedder.embed_texts(words) if words else ())
-        self.notes += dict.fromkeys(note for text in words for note in self._embedder.text_notes(text))
+        vectors, notes = embed_prompted(self._embedder, words, prompt)
+        self.notes += dict.fromkeys(note for some in notes for note in some)
+        rows = iter(vectors)
         return [self._embedded(part, rows) for part in parts]
 
     def _embedded(self, part: Part, texts: Iterator[FloatMatrix]) -> Embedded:

@@ -43,8 +43,12 @@ class ReadQuery(NamedTuple):
         ]
 
 
-def read_query(query: Query, embedder: "Embedder", collection: "Collection | None" = None) -> ReadQuery:
+def read_query(
+    query: Query, embedder: "Embedder", collection: "Collection | None" = None, prompt: Sequence[str] = ()
+) -> ReadQuery:
     """Embed the parts of a query and mix them; without a collection, files are decoded and spreads are not known.
+
+    ``prompt`` is the sentences that words are put into, see ``embedding.prompts``.
 
     Raises:
         QueryError: a part that is not to be found, or parts that cancel one another out.
@@ -52,7 +56,7 @@ def read_query(query: Query, embedder: "Embedder", collection: "Collection | Non
     """
     check_parts(query.parts)
     reading = Reading(collection, embedder)
-    embedded = reading.embed(query.parts)
+    embedded = reading.embed(query.parts, prompt)
     if collection is not None and len({part.modality for part in embedded}) > 1:
         embedded = _with_spread(embedded, collection)
     try:

@@ -101,7 +101,7 @@ class Searcher:
         raise CollectionError("the collection changes faster than it can be read; try again")
 
     def _answer(self, query: Query, k: int, options: SearchOptions) -> Hits:
-        read = read_query(query, self.embedder, self.collection)
+        read = read_query(query, self.embedder, self.collection, options.prompt)
         ranked = Ranked(self.collection, read.mixed.probes, query.where, read.own, options.per_video)
         found = ranked.best(options.offset + k)[options.offset :]
         if options.explain:
