@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from retrieval.cli.columns import cells, padded, paragraphs, wrapped
+from retrieval.columns import cells, padded, paragraphs, wrapped
 from retrieval.cli.options import say
 from retrieval.messages import N_, _, retold
 

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from retrieval.cli import app
-from retrieval.cli.columns import cells
+from retrieval.columns import cells
 from retrieval.messages import LANGUAGES, use
 from tests.cli.conftest import Library, run, run_process
 from tests.cli.test_start import HEAVY, imported

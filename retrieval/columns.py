@@ -23,9 +23,10 @@ def cells(text: str) -> int:
     )
 
 
-def padded(text: str, width: int) -> str:
-    """Return the text with spaces up to ``width`` cells."""
-    return text + " " * (width - cells(text))
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """Return the text with spaces up to ``width`` cells, after it or (``right``) before it."""
+    spaces = " " * (width - cells(text))
+    return spaces + text if right else text + spaces
 
 
 def wrapped(text: str, width: int) -> list[str]:

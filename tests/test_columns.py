@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.cli.columns import cells, padded, paragraphs, wrapped
+from retrieval.columns import cells, padded, paragraphs, wrapped
 
 _TEXT = st.text("ab  片段，。（）“”、`-", max_size=60)
 
@@ -13,7 +13,9 @@ _TEXT = st.text("ab  片段，。（）“”、`-", max_size=60)
 def test_wide_characters_take_two_cells(text: str, width: int) -> None:
     assert cells(text) == width
     assert cells(padded(text, 9)) == 9
-    assert padded(text, 0) == text
+    assert padded(text, 0) == padded(text, 0, right=True) == text
+    assert padded(text, 9, right=True).endswith(text)
+    assert cells(padded(text, 9, right=True)) == 9
 
 
 @given(_TEXT, st.integers(8, 40))
