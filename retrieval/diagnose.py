@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrieval.errors import CollectionNotFound, RetrievalError
+from retrieval.messages import _
 
 _NEEDED = ("numpy", "pillow", "pillow-heif", "av", "onnxruntime", "tokenizers", "sqlalchemy", "alembic")
 _FAISS_BUILDS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12-cuvs", "faiss-gpu-cu13-cuvs")
@@ -31,8 +32,13 @@ class Finding(NamedTuple):
 def examine(collection: Path) -> list[Finding]:
     """Look at everything; never raises for what it finds, since finding it is the point."""
     return [
-        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Finding("processors", f"{len(_usable_processors())} usable"),
+        Finding(
+            "python",
+            _("{version} on {system}").format(
+                version=platform.python_version(), system=f"{platform.system()} {platform.machine()}"
+            ),
+        ),
+        Finding(_("processors"), _("{count} usable").format(count=len(_usable_processors()))),
         *_packages(),
         _faiss(),
         _onnxruntime(),
@@ -61,7 +67,7 @@ def _packages() -> Iterator[Finding]:
     for package in _NEEDED:
         version = _version(package)
         if version is None:
-            yield Finding(package, "missing", False, "pip install --force-reinstall sightseek")
+            yield Finding(package, _("missing"), False, "pip install --force-reinstall sightseek")
         else:
             yield Finding(package, version)
 
@@ -69,13 +75,13 @@ def _packages() -> Iterator[Finding]:
 def _faiss() -> Finding:
     builds = [f"{name} {version}" for name in _FAISS_BUILDS if (version := _version(name))]
     if not builds:
-        return Finding("faiss", "missing", False, "pip install faiss-cpu")
+        return Finding("faiss", _("missing"), False, "pip install faiss-cpu")
     if len(builds) > 1:
-        advice = "these overwrite one another: pip uninstall -y faiss-cpu faiss-gpu-cuvs, then install one of them"
+        advice = _("these overwrite one another: pip uninstall -y faiss-cpu faiss-gpu-cuvs, then install one of them")
         return Finding("faiss", ", ".join(builds), False, advice)
     hint = ""
     if shutil.which("nvidia-smi") and builds[0].startswith("faiss-cpu"):
-        hint = "to search on the GPU: pip uninstall -y faiss-cpu && pip install faiss-gpu-cuvs"
+        hint = _("to search on the GPU: pip uninstall -y faiss-cpu && pip install faiss-gpu-cuvs")
     return Finding("faiss", builds[0], advice=hint)
 
 
@@ -83,21 +89,24 @@ def _onnxruntime() -> Finding:
     try:
         import onnxruntime
     except ImportError as error:
-        return Finding("onnx providers", str(error), False, "pip install --force-reinstall onnxruntime")
+        return Finding(_("onnx providers"), str(error), False, "pip install --force-reinstall onnxruntime")
     names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
-    return Finding("onnx providers", ", ".join(names))
+    return Finding(_("onnx providers"), ", ".join(names))
 
 
 def _torch() -> Finding:
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("open_clip") is None:
-        return Finding("openclip", "not installed", advice="for stronger models: pip install 'sightseek[clip]'")
-    return Finding("openclip", f"{_version('open_clip_torch')} with torch {_version('torch')}")
+        return Finding("openclip", _("not installed"), advice=_("for stronger models: pip install 'sightseek[clip]'"))
+    return Finding(
+        "openclip",
+        _("{version} with torch {torch}").format(version=_version("open_clip_torch"), torch=_version("torch")),
+    )
 
 
 def _sqlite() -> Finding:
     version = sqlite3.sqlite_version
     ok = sqlite3.sqlite_version_info >= (3, 35)
-    return Finding("sqlite", version, ok, "" if ok else "use a Python whose SQLite is 3.35 or newer")
+    return Finding("sqlite", version, ok, "" if ok else _("use a Python whose SQLite is 3.35 or newer"))
 
 
 def _starter() -> Finding:
@@ -112,12 +121,13 @@ def _starter() -> Finding:
         vectors = open_embedder(DEFAULT_MODEL).embed_texts(["a dog"])
     except RetrievalError as error:
         return Finding("starter", str(error), False, "pip install --force-reinstall sightseek")
-    return Finding("starter", f"{vectors.shape[1]} numbers a vector, files as they were released")
+    return Finding("starter", _("{count} numbers a vector, files as they were released").format(count=vectors.shape[1]))
 
 
 def _collection(folder: Path) -> Iterator[Finding]:
     from retrieval.store import Collection
 
+    name = _("collection")
     try:
         with Collection.open(folder) as opened:
             stats = opened.stats()
@@ -126,21 +136,31 @@ def _collection(folder: Path) -> Iterator[Finding]:
             )  # loads the index, and tells of damage
             notes = list(opened.notes)
     except CollectionNotFound:
-        yield Finding("collection", f"none yet at {folder}", advice="sightseek index FOLDER")
+        yield Finding(name, _("none yet at {folder}").format(folder=folder), advice="sightseek index FOLDER")
         return
     except RetrievalError as error:
-        yield Finding("collection", str(error), False)
+        yield Finding(name, str(error), False)
         return
-    yield Finding("collection", f"{stats.files:,} files, {stats.items:,} items, model {stats.model}")
+    held = _("{files:,} files, {items:,} items, model {model}")
+    yield Finding(name, held.format(files=stats.files, items=stats.items, model=stats.model))
     for note in notes:
-        yield Finding("collection", note, False, "sightseek verify --repair")
+        yield Finding(name, note, False, "sightseek verify --repair")
     for source in stats.sources:
         if source.offline:
-            yield Finding("source", f"{source.path} is offline", advice="mount it, or sightseek forget it")
+            yield Finding(
+                _("source"),
+                _("{path} is offline").format(path=source.path),
+                advice=_("mount it, or sightseek forget it"),
+            )
 
 
 def _space(folder: Path) -> Finding:
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     ok = free > _SPARE_BYTES
-    return Finding("disk", f"{free / 1e9:,.1f} GB free", ok, "" if ok else "make room: an index run may not finish")
+    return Finding(
+        _("disk"),
+        _("{size:,.1f} GB free").format(size=free / 1e9),
+        ok,
+        "" if ok else _("make room: an index run may not finish"),
+    )

@@ -30,8 +30,8 @@ _language = LANGUAGES[0]
 _catalog: "NullTranslations | None" = None
 """None for English."""
 
-_RETOLD_FIELDS = ("reason",)
-_LEAST_LETTERS = 8
+_RETOLD_FIELDS = ("reason", "description")
+_LEAST_LETTERS = 5
 """A text with fewer letters outside its fields would be recognised in what it is not."""
 
 
@@ -111,7 +111,8 @@ class _Template(NamedTuple):
 def retold(text: str) -> str:
     """Return an English text in the language in use, or as it is when it is not one of the messages.
 
-    The text may be a message with its fields already filled in. What stands in a field ``reason`` is retold as well.
+    The text may be a message with its fields already filled in. What stands in a field ``reason`` or
+    ``description`` is retold as well.
     """
     if _catalog is None or not text:
         return text

@@ -1,13 +1,14 @@
 """Brings the catalogs of messages up to date: ``python -m tests.message_catalog``.
 
-Collects the messages of the sources (``_``, ``N_``, ``ngettext``) and the help of all commands and options, merges them
-into each ``retrieval/locale/LANGUAGE/LC_MESSAGES/sightseek.po``, and compiles it to the ``.mo`` beside it. New messages
-come with an empty translation, to be filled in by hand; those that nothing uses any more are dropped. Says what is
-still to be translated.
+Collects the messages of the sources (``_``, ``N_``, ``ngettext``), the help of all commands and options, and the few
+that are in files of data, merges them into each ``retrieval/locale/LANGUAGE/LC_MESSAGES/sightseek.po``, and compiles it
+to the ``.mo`` beside it. New messages come with an empty translation, to be filled in by hand; those that nothing uses
+any more are dropped. Says what is still to be translated.
 """
 
 import inspect
 import io
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from retrieval.cli import app
+from retrieval.config import DEFAULT_MODEL
+from retrieval.embedding import model_folder
+from retrieval.embedding.folder import read_model_folder
+from retrieval.embedding.languages import languages
 from retrieval.messages import DOMAIN, FOLDER, LANGUAGES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -65,24 +70,48 @@ def written_in_commands() -> Iterator[str]:
         commands += getattr(command, "commands", {}).values()
 
 
+def written_in_data() -> Iterator[tuple[str, str]]:
+    """Yield what is said from files of data, with the file: names of languages, and what the built-in model says."""
+    for language in languages().values():
+        yield language.name, "retrieval/embedding/languages.tsv"
+    folder = model_folder(DEFAULT_MODEL)
+    assert folder is not None
+    model = read_model_folder(folder)
+    yield from ((text, "retrieval/models/starter/model.json") for text in (model.description, model.knows))
+
+
 def template() -> Catalog:
     """Return a catalog of all messages, without translations."""
     made = Catalog(fuzzy=False)
     for message, name, comments in written_in_sources():
         made.add(message, locations=[(name, 1)], auto_comments=comments)
-    for text in written_in_commands():
+    for text, name in (*((text, "retrieval/cli") for text in written_in_commands()), *written_in_data()):
         if text not in made:
-            made.add(text, locations=[("retrieval/cli", 1)])
+            made.add(text, locations=[(name, 1)])
     return made
 
 
 def updated(language: str) -> Catalog:
-    """Return a language's catalog with the messages that there are now, and the translations that it has of them."""
-    with po_file(language).open("rb") as stream:
-        catalog = read_po(stream, locale=language, domain=DOMAIN)
+    """Return a language's catalog with the messages that there are now, and the translations that it has of them.
+
+    In the midst of a merge that left a conflict in the catalog, it has the translations of both sides.
+    """
+    text = po_file(language).read_bytes()
+    sides = [_stage(language, number) for number in (2, 3)] if b"\n<<<<<<< " in text else [text]
+    catalog, *others = (read_po(io.BytesIO(side), locale=language, domain=DOMAIN) for side in sides)
+    for message in (message for other in others for message in other if message.id):
+        ours = catalog.get(message.id)
+        if ours is None or not translations(ours):
+            catalog[message.id] = message
     catalog.update(template(), no_fuzzy_matching=True, update_header_comment=False)
     catalog.obsolete.clear()
     return catalog
+
+
+def _stage(language: str, number: int) -> bytes:
+    """Return one side of a conflict, as git keeps it."""
+    name = po_file(language).relative_to(REPOSITORY).as_posix()
+    return subprocess.run(["git", "show", f":{number}:{name}"], cwd=REPOSITORY, check=True, capture_output=True).stdout
 
 
 def as_po(catalog: Catalog) -> bytes:

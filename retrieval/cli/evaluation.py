@@ -8,6 +8,7 @@ import typer
 from retrieval.cli.evaluation_runs import Asking, Call, Extras, Source, run_dataset, run_library, run_served
 from retrieval.cli.options import CollectionOption, DeviceOption, ModelOption, ReportFormat, named_path, settings_for
 from retrieval.errors import OptionError
+from retrieval.messages import _
 
 _Images = Annotated[
     Path | None, typer.Argument(metavar="[IMAGES_DIR]", parser=named_path, help="The folder of pictures (or videos).")
@@ -99,7 +100,7 @@ def evaluate(  # noqa: PLR0913 - a command's options are its parameters
     if queries is not None:
         run_library(queries, call, asking, extras)
     elif images_dir is None or captions_tsv is None:
-        raise OptionError("name the folder of pictures and the captions, or labelled queries with --queries FILE")
+        raise OptionError(_("name the folder of pictures and the captions, or labelled queries with --queries FILE"))
     else:
         source = Source(images_dir, captions_tsv, protocol, split, strict)
         (run_served if call.on_collection else run_dataset)(source, call, asking, extras)
@@ -115,9 +116,11 @@ def _check(
     """
     on_collection = call.on_collection or queries is not None
     if queries is not None and images_dir is not None:
-        raise OptionError("--queries asks a collection; leave the folder and the captions out")
+        raise OptionError(_("--queries asks a collection; leave the folder and the captions out"))
     if queries is not None and of_captions:
-        raise OptionError("--protocol, --split and --strict are of captioned pictures; leave them out with --queries")
+        raise OptionError(
+            _("--protocol, --split and --strict are of captioned pictures; leave them out with --queries")
+        )
     for name, given, fits in (
         ("-k", asking.k is not None, on_collection),
         ("--where", bool(asking.where), call.on_collection and queries is None),
@@ -128,5 +131,7 @@ def _check(
         ("--describe", extras.describe is not None, not on_collection),
     ):
         if given and not fits:
-            raise OptionError(f"{name} does not go with what is measured here; see sightseek evaluate --help")
+            raise OptionError(
+                _("{name} does not go with what is measured here; see sightseek evaluate --help").format(name=name)
+            )
     extras.check()

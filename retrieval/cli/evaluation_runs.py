@@ -13,6 +13,7 @@ from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
 from retrieval.config import DEFAULT_MODEL, Sampling, Settings
 from retrieval.errors import OptionError
+from retrieval.messages import N_, _, ngettext, retold
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from retrieval.evaluation.results import Asked, Summary, Table
     from retrieval.evaluation.run import Outcome
     from retrieval.store import Collection
-
-_NOTE = "figures are per cent, ranks as they are; in brackets the 95 % bootstrap interval"
 
 
 class Source(NamedTuple):
@@ -70,15 +69,25 @@ class Extras(NamedTuple):
         """
         for name, path in (("--against", self.against), ("--grades", self.grades)):
             if path is not None and not path.is_file():
-                raise OptionError(f"{name} {path}: there is no such file")
+                raise OptionError(_("{name} {path}: there is no such file").format(name=name, path=path))
         named = {os.path.realpath(path) for path in (self.against, self.grades) if path is not None}
         for name, path in (("--dump", self.dump), ("--html", self.html)):
             if path is not None and not path.absolute().parent.is_dir():
-                raise OptionError(f"{name} {path}: there is no folder {path.absolute().parent}; make it first")
+                raise OptionError(
+                    _("{name} {path}: there is no folder {folder}; make it first").format(
+                        name=name, path=path, folder=path.absolute().parent
+                    )
+                )
             if path is not None and path.exists() and not path.is_file():
-                raise OptionError(f"{name} {path}: this is no ordinary file; name another")
+                raise OptionError(
+                    _("{name} {path}: this is no ordinary file; name another").format(name=name, path=path)
+                )
             if path is not None and os.path.realpath(path) in named:
-                raise OptionError(f"{name} {path}: another option names this file as well; name another")
+                raise OptionError(
+                    _("{name} {path}: another option names this file as well; name another").format(
+                        name=name, path=path
+                    )
+                )
             if path is not None:
                 named.add(os.path.realpath(path))
 
@@ -107,11 +116,13 @@ def run_dataset(source: Source, call: Call, asking: Asking, extras: Extras) -> N
     report = outcome.report
     _say_what_failed(report.failed)
     _dump(extras, outcome.asked)
-    protocol = f", protocol {report.protocol}" if source.protocol else ""
-    folds = f", mean of {report.folds} folds" if report.folds > 1 else ""
-    head = (
-        f"model {embedder.spec.name}{protocol}, split {report.split}: "
-        f"{report.images:,} pictures, {report.captions:,} captions{folds}"
+    head = _("model {model}{protocol}, split {split}: {images:,} pictures, {captions:,} captions{folds}").format(
+        model=embedder.spec.name,
+        protocol=_(", protocol {name}").format(name=report.protocol) if source.protocol else "",
+        split=report.split,
+        images=report.images,
+        captions=report.captions,
+        folds=_(", mean of {count} folds").format(count=report.folds) if report.folds > 1 else "",
     )
     tables, data = [recall_table(report)], report.to_json()
     if report.text_to_image.measures:
@@ -138,7 +149,7 @@ def run_served(source: Source, call: Call, asking: Asking, extras: Extras) -> No
     with (
         native_libraries_silenced(),
         Collection.open(call.settings.collection) as opened,
-        progress_display("queries") as show,
+        progress_display(N_("queries")) as show,
     ):
         report = evaluate_served(dataset, opened, _embedder_of(opened, call), options, counting(show))
         notes = tuple(opened.notes)
@@ -148,10 +159,17 @@ def run_served(source: Source, call: Call, asking: Asking, extras: Extras) -> No
     _dump(extras, report.asked)
     tables = [served_table(report), agreement_table(report)]
     data = report.to_json()
-    filtered = f" that {report.where!r} selects" if report.where else ""
-    head = (
-        f"model {report.model['name']}, {report.index['kind']} index, first {report.k} hits: "
-        f"{report.captions:,} queries, gallery of {report.gallery:,} files ({report.items:,} items){filtered}"
+    head = _(
+        "model {model}, {kind} index, first {k} hits: {queries:,} queries, gallery of {files:,} files "
+        "({items:,} items){filtered}"
+    ).format(
+        model=report.model["name"],
+        kind=report.index["kind"],
+        k=report.k,
+        queries=report.captions,
+        files=report.gallery,
+        items=report.items,
+        filtered=_(" that {where!r} selects").format(where=report.where) if report.where else "",
     )
     try:
         _add_comparison(tables, data, _comparison(extras, report.asked, list(report.losses)))
@@ -170,7 +188,7 @@ def run_library(queries: Path, call: Call, asking: Asking, extras: Extras) -> No
     with (
         native_libraries_silenced(),
         Collection.open(call.settings.collection) as opened,
-        progress_display("queries") as show,
+        progress_display(N_("queries")) as show,
     ):
         embedder = _embedder_of(opened, call)
         report = evaluate_library(queries, opened, embedder, depth=depth, measures=further, progress=counting(show))
@@ -181,9 +199,8 @@ def run_library(queries: Path, call: Call, asking: Asking, extras: Extras) -> No
     _dump(extras, report.asked)
     summary = summary_of(report, queries)
     tables, data = list(summary.tables), report.to_json()
-    head = (
-        f"model {summary.model}: {report.found.queries:,} queries, gallery of {report.gallery:,} items, "
-        f"first {report.depth} hits"
+    head = _("model {model}: {queries:,} queries, gallery of {items:,} items, first {k} hits").format(
+        model=summary.model, queries=report.found.queries, items=report.gallery, k=report.depth
     )
     try:
         _add_comparison(tables, data, _comparison(extras, report.asked, further or STANDARD))
@@ -197,7 +214,11 @@ def _dataset(source: Source, asking: Asking) -> "Dataset":
 
     protocol = LINES if source.protocol is None else protocol_named(source.protocol)
     if protocol.folds > 1 and asking.unique_captions:
-        raise OptionError(f"--unique-captions does not go with the folds of {protocol.name}; leave one of them out")
+        raise OptionError(
+            _("--unique-captions does not go with the folds of {name}; leave one of them out").format(
+                name=protocol.name
+            )
+        )
     dataset = open_dataset(protocol, source.images_dir, source.captions, source.split, strict=source.strict)
     for note in dataset.notes:
         say(note)
@@ -232,7 +253,7 @@ def _beside(
 
         rows = published_for(outcome.report.protocol)
         if not rows:
-            say("no published figures are known for this; name a protocol such as --protocol flickr8k")
+            say(_("no published figures are known for this; name a protocol such as --protocol flickr8k"))
         else:
             table = made.published_table(rows, outcome.report, embedder.spec.name)
             yield table, "published", [made.published_json(row) for row in rows]
@@ -269,7 +290,11 @@ def _bank(source: Source, dataset: "Dataset", split: str) -> tuple[str, ...]:
     bank = read_any(source.captions, source.images_dir, split, most=dataset.protocol.most)
     own = {name if not dataset.protocol.stems else Path(name).stem for name in dataset.captions.images}
     if not own.isdisjoint(bank.images):  # captions that name no split are of any split that is asked for
-        raise OptionError(f"--describe {split} would describe pictures by their own captions; name another split")
+        raise OptionError(
+            _("--describe {split} would describe pictures by their own captions; name another split").format(
+                split=split
+            )
+        )
     return bank.captions
 
 
@@ -283,7 +308,7 @@ def _print(call: Call, head: str, tables: "Sequence[Table]", data: dict[str, Any
     for table in tables:
         for line in aligned(table):
             typer.echo(line)
-    typer.echo(_NOTE)
+    typer.echo(_("figures are per cent, ranks as they are; in brackets the 95 % bootstrap interval"))
 
 
 def _dump(extras: Extras, asked: "Sequence[Asked]") -> None:
@@ -291,22 +316,33 @@ def _dump(extras: Extras, asked: "Sequence[Asked]") -> None:
         from retrieval.evaluation.results import write_dump
 
         write_dump(extras.dump, asked)
-        say(f"{len(asked):,} queries written to {shown(extras.dump)}")
+        say(_("{count:,} queries written to {path}").format(count=len(asked), path=shown(extras.dump)))
 
 
 def _write_html(extras: Extras, summary: "Summary", asked: "Sequence[Asked]") -> None:
     if extras.html is not None:
         from retrieval.evaluation.html import write_html
 
-        with progress_display("thumbnails") as show:
+        with progress_display(N_("thumbnails")) as show:
             write_html(extras.html, summary, asked, progress=counting(show))
-        say(f"report written to {shown(extras.html)}")
+        say(_("report written to {path}").format(path=shown(extras.html)))
 
 
 def _nothing(queries: int) -> tuple[str, ...]:
-    return (f"{queries:,} queries have nothing to find among what --where selects",) if queries else ()
+    if not queries:
+        return ()
+    said = ngettext(
+        "{count:,} query has nothing to find among what --where selects",
+        "{count:,} queries have nothing to find among what --where selects",
+        queries,
+    )
+    return (said.format(count=queries),)
 
 
 def _say_what_failed(failed: Sequence[tuple[Path, str]]) -> None:
     for path, reason in failed:
-        say(f"could not read {shown(path)}: {reason} (counted as never found)")
+        say(
+            _("could not read {path}: {reason} (counted as never found)").format(
+                path=shown(path), reason=retold(reason)
+            )
+        )

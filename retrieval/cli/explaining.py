@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,7 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
+from retrieval.messages import N_, _
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
@@ -78,10 +79,10 @@ def explain(  # noqa: PLR0913 - a command's options are its parameters
     from retrieval.query import parse_query, split_item
 
     if model is not None and collection is not None:
-        raise typer.BadParameter("give --model or --collection, not both")
+        raise typer.BadParameter(_("give --model or --collection, not both"))
     query = parse_query(joined(text[:-1]), like=like or [], minus=minus or [])
     if query.where is not None:
-        raise typer.BadParameter("a filter chooses among files; leave where:(...) out, one file is explained")
+        raise typer.BadParameter(_("a filter chooses among files; leave where:(...) out, one file is explained"))
     name = text[-1]
     if out is not None:
         files = [part.value for part in query.parts if part.kind != "text"]
@@ -89,7 +90,7 @@ def explain(  # noqa: PLR0913 - a command's options are its parameters
     with ExitStack() as stack:
         stack.enter_context(native_libraries_silenced())
         opened, embedder = _opened(stack, collection, model, lang, device)
-        show = stack.enter_context(progress_display("masks"))
+        show = stack.enter_context(progress_display(N_("masks")))
         found = run(query, name, embedder, opened, method=method.value, progress=counting(show))
         if out is not None:
             write_heat_map(found, out, sampling_of(opened))
@@ -131,9 +132,8 @@ def _print(found: "Explanation", fmt: ReportFormat, out: Path | None) -> None:
     if fmt is ReportFormat.json:
         typer.echo(json.dumps(_fields(found, out), ensure_ascii=True, allow_nan=False))
         return
-    rows = list(_rows(found))
     if not sys.stdout.isatty():
-        for row in rows:
+        for row in _rows(found, N_):  # columns with tabs are for programs, in English
             typer.echo("\t".join(row))
     else:
         from rich.console import Console
@@ -143,26 +143,33 @@ def _print(found: "Explanation", fmt: ReportFormat, out: Path | None) -> None:
         table = Table(box=None, pad_edge=False, show_header=False)
         for justify in ("left", "right", "left"):
             table.add_column(justify=justify, overflow="fold")
-        for row in rows:
+        for row in _rows(found, _):
             table.add_row(*(Text(cell) for cell in row))
         Console().print(table)
     if not found.regions:
-        say("no place of the picture matches the query better than the rest")
+        say(_("no place of the picture matches the query better than the rest"))
 
 
-def _rows(found: "Explanation") -> Iterator[tuple[str, str, str]]:
-    """Yield the score, the parts of the query, and the regions: what it is, its figure, and what it is of."""
+def _rows(found: "Explanation", told: Callable[[str], str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the score, the parts of the query, and the regions: what it is, its figure, and what it is of.
+
+    ``told`` puts messages into the language they are wanted in.
+    """
     from retrieval.present import rounded, timestamp, visible
     from retrieval.query import format_part
 
-    yield "score", f"{found.score:.4f}", visible(found.target.item)
+    yield told(N_("score")), f"{found.score:.4f}", visible(found.target.item)
     values = rounded([one.share for one in found.shares], round(found.score, 4), 4)
     for one, value in zip(found.shares, values, strict=True):
-        at = "" if one.at_s is None else f" at {timestamp(one.at_s)}"
-        yield "part", f"{value:+.4f}", visible(format_part(one.part)) + at
+        at = "" if one.at_s is None else told(N_(" at {time}")).format(time=timestamp(one.at_s))
+        yield told(N_("part")), f"{value:+.4f}", visible(format_part(one.part)) + at
     for region in found.regions:
         box = f"{region.width}x{region.height}+{region.left}+{region.top}"
-        yield "region", f"{100 * region.share:.0f}%", f"{box} by {found.method}"
+        yield (
+            told(N_("region")),
+            f"{100 * region.share:.0f}%",
+            told(N_("{box} by {method}")).format(box=box, method=found.method),
+        )
 
 
 def _fields(found: "Explanation", out: Path | None) -> dict[str, object]:

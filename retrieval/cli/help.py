@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
-from retrieval.columns import cells, padded, paragraphs, wrapped
 from retrieval.cli.options import say
+from retrieval.columns import cells, padded, paragraphs, wrapped
 from retrieval.messages import N_, _, retold
 
 # Typer's own words, for the catalog; `retold` knows them by these.

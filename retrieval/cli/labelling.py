@@ -12,6 +12,7 @@ import typer
 from retrieval.cli.options import CollectionOption, DeviceOption, ModelOption, named_path, say, settings_for, shown
 from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
+from retrieval.messages import N_, _, retold
 
 if TYPE_CHECKING:
     from retrieval.config import Settings
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from retrieval.store import Collection
     from retrieval.types import Where
 
-_NOT_CALIBRATED = (
-    "the scores are cosines, not probabilities: {why}; python -m retrieval.labels.calibrate makes one for "
-    "--calibration FILE"
-)
 _LONG = 200
 _LOOKED_AT = 100
 _NOTES = 3
@@ -89,7 +86,7 @@ def tag(  # noqa: PLR0913 - a command's options are its parameters
     with native_libraries_silenced(), _opened(settings_for(collection, device), files, collection, model) as source:
         if words is not None:
             _say_text_notes(listed.words, source.embedder)
-        with progress_display("texts") as show:
+        with progress_display(N_("texts")) as show:
             vectors = word_vectors(listed.words, source.embedder, cache=label_cache(), progress=counting(show))
         known = Words(listed.words, vectors, _fitting(given, source.embedder))
 
@@ -129,10 +126,14 @@ def describe(  # noqa: PLR0913 - a command's options are its parameters
     sentences = (read_bank(bank) if bank is not None else builtin_sentences()).sentences
     chosen = _chosen(files, where)
     if bank is None:
-        say(f"chosen from {len(sentences)} built-in sentences; --bank FILE chooses from your own, a sentence a line")
+        say(
+            _("chosen from {count} built-in sentences; --bank FILE chooses from your own, a sentence a line").format(
+                count=len(sentences)
+            )
+        )
     with native_libraries_silenced(), _opened(settings_for(collection, device), files, collection, model) as source:
         _say_if_cut(sentences, source.embedder)
-        with progress_display("texts") as show:
+        with progress_display(N_("texts")) as show:
             vectors = sentence_vectors(sentences, source.embedder, cache=label_cache(), progress=counting(show))
 
         def lines(file: "FileVectors") -> Iterator[str]:
@@ -156,7 +157,7 @@ def _chosen(files: Sequence[str] | None, where: str) -> "Where | None":
     from retrieval.query import parse_where
 
     if files and where:
-        raise OptionError("--where chooses from the collection; give either files or --where")
+        raise OptionError(_("--where chooses from the collection; give either files or --where"))
     return parse_where(where)
 
 
@@ -190,7 +191,7 @@ def _opened(
         except ModelError as error:
             if not files or named is not None:
                 raise
-            say(f"the collection is not used: {shown(str(error))}")
+            say(_("the collection is not used: {reason}").format(reason=shown(retold(str(error)))))
             source = _Opened(None, open_embedder(settings.model or DEFAULT_MODEL, settings.device))
         yield source
 
@@ -203,10 +204,15 @@ def _fitting(given: "Calibration | None", embedder: "Embedder") -> "Calibration 
     if found is not None and found.fits(embedder.spec):
         return found
     if given is not None:
-        why = "the calibration was made for another model or other prompts"
+        reason = _("the calibration was made for another model or other prompts")
     else:
-        why = f"there is no calibration for model {shown(embedder.spec.name)}"
-    say(_NOT_CALIBRATED.format(why=why))
+        reason = _("there is no calibration for model {name}").format(name=shown(embedder.spec.name))
+    say(
+        _(
+            "the scores are cosines, not probabilities: {reason}; python -m retrieval.labels.calibrate makes one for "
+            "--calibration FILE"
+        ).format(reason=reason)
+    )
     return None
 
 
@@ -220,7 +226,11 @@ def _say_text_notes(words: Sequence[str], embedder: "Embedder") -> None:
 def _say_if_cut(sentences: Sequence[str], embedder: "Embedder") -> None:
     cut = sum(1 for text in sentences if len(text) > _LONG and embedder.text_notes(text))
     if cut:
-        say(f"{cut:,} of {len(sentences):,} sentences are longer than the model reads; only their beginnings count")
+        say(
+            _("{cut:,} of {count:,} sentences are longer than the model reads; only their beginnings count").format(
+                cut=cut, count=len(sentences)
+            )
+        )
 
 
 def _print_all(
@@ -245,15 +255,15 @@ def _print_all(
             continue
         seen += 1
         for note in file.notes:
-            say(f"noted of {shown(file.path)}: {note}")
+            say(_("noted of {path}: {note}").format(path=shown(file.path), note=retold(note)))
         for line in lines(file):
             typer.echo(line)
     if not seen and not unread and source.collection is not None:
         empty = not source.collection.count()
         say(
-            "the collection is empty; sightseek index FOLDER fills it"
+            _("the collection is empty; sightseek index FOLDER fills it")
             if empty
-            else "nothing found: the collection has nothing that --where selects"
+            else _("nothing found: the collection has nothing that --where selects")
         )
     sys.stdout.flush()
     return unread
@@ -265,6 +275,6 @@ def _cells(row: Sequence[str]) -> str:
 
 def _leave(unread: "list[Unread]") -> None:
     for file in unread:
-        say(f"could not read {shown(file.path)}: {file.reason}")
+        say(_("could not read {path}: {reason}").format(path=shown(file.path), reason=retold(file.reason)))
     if unread:
         raise typer.Exit(3)

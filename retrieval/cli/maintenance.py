@@ -10,13 +10,14 @@ import typer
 from retrieval.cli.options import (
     CollectionOption,
     ReportFormat,
-    counted,
     named_path,
     say,
     say_if_starter,
     settings_for,
     shown,
 )
+from retrieval.columns import padded
+from retrieval.messages import _, ngettext, retold
 
 if TYPE_CHECKING:
     from retrieval.store import Stats
@@ -38,7 +39,7 @@ def status(
                 if fmt is ReportFormat.json:
                     typer.echo(json.dumps({"path": str(path), "reason": reason}))
                 else:
-                    typer.echo(f"{shown(path)}\t{reason}")
+                    typer.echo(f"{shown(path)}\t{retold(reason)}")
             return
         stats = opened.stats()
         if fmt is ReportFormat.json:
@@ -46,7 +47,9 @@ def status(
         else:
             _print_stats(opened.folder, stats)
             if opened.building is not None:
-                typer.echo(f"changing to {opened.building.name}: run `sightseek index --reembed` to go on")
+                typer.echo(
+                    _("changing to {name}: run `sightseek index --reembed` to go on").format(name=opened.building.name)
+                )
         say_if_starter(opened.manifest.spec)
 
 
@@ -66,16 +69,22 @@ def _stats_json(stats: "Stats") -> dict[str, object]:
 
 def _print_stats(folder: Path, stats: "Stats") -> None:
     rows = [
-        ("collection", shown(folder)),
-        ("files", f"{stats.files:,} indexed, {stats.failed:,} failed, {stats.gone:,} gone, {stats.offline:,} offline"),
-        ("items", f"{stats.items:,} pictures and frames"),
-        ("model", stats.model),
-        ("index", ", ".join(f"{name} {value}" for name, value in stats.index.items())),
-        ("size", f"{stats.bytes / 1e6:,.1f} MB"),
+        (_("collection"), shown(folder)),
+        (
+            _("files"),
+            _("{indexed:,} indexed, {failed:,} failed, {gone:,} gone, {offline:,} offline").format(
+                indexed=stats.files, failed=stats.failed, gone=stats.gone, offline=stats.offline
+            ),
+        ),
+        (_("items"), _("{count:,} pictures and frames").format(count=stats.items)),
+        (_("model"), stats.model),
+        (_("index"), ", ".join(f"{name} {value}" for name, value in stats.index.items())),
+        (_("size"), f"{stats.bytes / 1e6:,.1f} MB"),
     ]
-    rows += [("source", shown(source.path) + (" (offline)" if source.offline else "")) for source in stats.sources]
+    for source in stats.sources:
+        rows.append((_("source"), shown(source.path) + (_(" (offline)") if source.offline else "")))
     for name, value in rows:
-        typer.echo(f"{name:<10}  {value}")
+        typer.echo(f"{padded(name, 10)}  {value}")
 
 
 def verify(
@@ -90,12 +99,18 @@ def verify(
         for note in opened.notes:
             say(note)
         for problem in problems:
-            typer.echo(f"{'repaired' if problem.repaired else 'problem'}: {problem.what}")
+            said = _("repaired: {what}") if problem.repaired else _("problem: {what}")
+            typer.echo(said.format(what=problem.what))
         left = sum(not problem.repaired for problem in problems)
         if not problems:
-            say(f"{counted(opened.stats().items, 'item')} checked, all sound")
+            items = opened.stats().items
+            say(
+                ngettext("{count:,} item checked, all sound", "{count:,} items checked, all sound", items).format(
+                    count=items
+                )
+            )
     if left:
-        say("repair with `sightseek verify --repair`" if not repair else "some problems are left; see above")
+        say(_("repair with `sightseek verify --repair`") if not repair else _("some problems are left; see above"))
         raise typer.Exit(1)
 
 
@@ -114,10 +129,23 @@ def forget(
         opened.save_index()
         inside = any(absolute.is_relative_to(source.path) for source in opened.sources())
     if not dropped and not was_source:
-        raise RetrievalError(f"{path} is not in the collection; `sightseek status` lists the sources")
-    say(f"{counted(dropped, 'file')} dropped from the collection" + (" with their source" if was_source else ""))
+        raise RetrievalError(
+            _("{path} is not in the collection; `sightseek status` lists the sources").format(path=path)
+        )
+    said = ngettext(
+        "{count:,} file dropped from the collection", "{count:,} files dropped from the collection", dropped
+    )
+    if was_source:
+        said = ngettext(
+            "{count:,} file dropped from the collection with its source",
+            "{count:,} files dropped from the collection with their source",
+            dropped,
+        )
+    say(said.format(count=dropped))
     if inside:
-        say("its source is still indexed, so it comes back with the next index unless .sightseekignore leaves it out")
+        say(
+            _("its source is still indexed, so it comes back with the next index unless .sightseekignore leaves it out")
+        )
 
 
 def purge(collection: CollectionOption = None) -> None:
@@ -127,7 +155,10 @@ def purge(collection: CollectionOption = None) -> None:
     with Collection.open(settings_for(collection).collection, write=True) as opened:
         dropped = opened.purge()
         opened.save_index()
-    say(f"{counted(dropped, 'file')} dropped that were gone or offline")
+    said = ngettext(
+        "{count:,} file dropped that was gone or offline", "{count:,} files dropped that were gone or offline", dropped
+    )
+    say(said.format(count=dropped))
 
 
 def doctor(collection: CollectionOption = None) -> None:
@@ -136,7 +167,8 @@ def doctor(collection: CollectionOption = None) -> None:
 
     findings = examine(settings_for(collection).collection)
     for finding in findings:
-        mark = "ok " if finding.ok else "BAD"
-        typer.echo(f"{mark}  {finding.name:<16}{finding.value}" + (f"  -> {finding.advice}" if finding.advice else ""))
+        mark = _("ok ") if finding.ok else _("BAD")
+        advice = f"  -> {finding.advice}" if finding.advice else ""
+        typer.echo(f"{mark}  {padded(finding.name, 16)}{finding.value}{advice}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

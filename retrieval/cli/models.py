@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from retrieval.cli.options import named_path, say
+from retrieval.columns import padded
+from retrieval.messages import _, retold
 
 app = typer.Typer(help="List models, fetch one, or export one.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,9 +20,9 @@ def list_models() -> None:
     rows = rows_of()
     width = max(len(row.name) for row in rows)
     for row in rows:
-        here = "here" if row.here else "to prepare"
-        typer.echo(f"{row.name:<{width}}  {row.size_mb:>6,} MB  {here:<10}  {row.note}".rstrip())
-    say("any other OpenCLIP name ARCH/TAG works as well, a checkpoint as ARCH@FILE, and a folder with a model.json")
+        here = _("here") if row.here else _("to prepare")
+        typer.echo(f"{row.name:<{width}}  {row.size_mb:>6,} MB  {padded(here, 10)}  {retold(row.note)}".rstrip())
+    say(_("any other OpenCLIP name ARCH/TAG works as well, a checkpoint as ARCH@FILE, and a folder with a model.json"))
 
 
 @app.command("prepare")
@@ -29,8 +31,8 @@ def prepare(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fro
     from retrieval.embedding.catalogue import prepare as fetch
 
     place = fetch(name, say)
-    say(f"ready: {place}")
-    say(f"use it with: sightseek index --model {name} --reembed")
+    say(_("ready: {place}").format(place=place))
+    say(_("use it with: sightseek index --model {name} --reembed").format(name=name))
 
 
 @app.command("export")
@@ -49,5 +51,5 @@ def export(
 
     made = export_clip(name, out, force=force, report=say)
     size = (made.image_bytes + made.text_bytes) / 1e6
-    say(f"written: {made.folder} ({size:,.0f} MB)")
-    say(f"use it with: sightseek index --model {made.folder}")
+    say(_("written: {folder} ({size:,.0f} MB)").format(folder=made.folder, size=size))
+    say(_("use it with: sightseek index --model {name}").format(name=made.folder))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from retrieval.config import DEFAULT_MODEL, ModelSpec, Settings, load_settings, parse_device
+from retrieval.messages import _, retold
 
 STRONGER_MODEL = "ViT-B-32-256/datacomp_s34b_b86k"
 
@@ -15,7 +16,7 @@ STRONGER_MODEL = "ViT-B-32-256/datacomp_s34b_b86k"
 def named_path(text: str) -> Path:
     """Read a path of the command line; whether it can be used is said by the engine, in one line."""
     if not text:  # an unset variable of the shell would silently mean the current folder
-        raise typer.BadParameter("it is empty; write . for the current folder")
+        raise typer.BadParameter(_("it is empty; write . for the current folder"))
     return Path(text).expanduser()
 
 
@@ -59,10 +60,11 @@ def say(message: str) -> None:
 def say_if_starter(spec: ModelSpec) -> None:
     """Say that the model in use is the small built-in one, what it knows, and how to change to a stronger one."""
     if spec.name == DEFAULT_MODEL:
-        say(f"{DEFAULT_MODEL} is the small built-in model. {spec.knows}")
+        say(_("{name} is the small built-in model. {knows}").format(name=DEFAULT_MODEL, knows=retold(spec.knows)))
         say(
-            f"a stronger one: sightseek models prepare {STRONGER_MODEL} && "
-            f"sightseek index --model {STRONGER_MODEL} --reembed"
+            _("a stronger one: sightseek models prepare {name} && sightseek index --model {name} --reembed").format(
+                name=STRONGER_MODEL
+            )
         )
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from retrieval.cli.options import say
+from retrieval.messages import N_, _, retold
 
 if TYPE_CHECKING:
     from indexer import Progress
@@ -15,10 +16,10 @@ _LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def progress_display(noun: str = "files") -> "Iterator[Callable[[Progress], None]]":
+def progress_display(noun: str = N_("files")) -> "Iterator[Callable[[Progress], None]]":
     """Yield the callback that shows progress on stderr; nothing is left on the screen afterwards.
 
-    ``noun`` names what is counted.
+    ``noun`` names what is counted: a message marked with ``N_``.
     """
     if sys.stderr.isatty():
         with _bar(noun) as update:
@@ -55,8 +56,8 @@ def _bar(noun: str) -> "Iterator[Callable[[Progress], None]]":
                 task,
                 total=progress.total,
                 completed=progress.done,
-                rate=f"{progress.rate:.1f} {noun}/s",
-                left=f"{time_left(progress.left_s)} left" if progress.left_s is not None else "",
+                rate=_("{rate:.1f} {noun}/s").format(rate=progress.rate, noun=retold(noun)),
+                left="" if progress.left_s is None else _("{time} left").format(time=time_left(progress.left_s)),
             )
 
         yield update
@@ -70,8 +71,12 @@ def _lines(noun: str) -> "Callable[[Progress], None]":
         now = time.monotonic()
         if now - last >= _LINE_EVERY_S:
             last = now
-            left = f", {time_left(progress.left_s)} left" if progress.left_s is not None else ""
-            say(f"{progress.done:,} of {progress.total:,} {noun}, {progress.rate:.1f} {noun}/s{left}")
+            left = "" if progress.left_s is None else _(", {time} left").format(time=time_left(progress.left_s))
+            say(
+                _("{done:,} of {total:,} {noun}, {rate:.1f} {noun}/s{left}").format(
+                    done=progress.done, total=progress.total, noun=retold(noun), rate=progress.rate, left=left
+                )
+            )
 
     return update
 
@@ -80,7 +85,7 @@ def time_left(seconds: float) -> str:
     """Return ``45 s``, ``12 min`` or ``3 h 05 min``."""
     whole = round(seconds)
     if whole < 90:
-        return f"{whole} s"
+        return _("{seconds} s").format(seconds=whole)
     if whole < 5400:
-        return f"{round(whole / 60)} min"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return _("{minutes} min").format(minutes=round(whole / 60))
+    return _("{hours} h {minutes:02d} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)

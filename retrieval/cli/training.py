@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrieval.cli.options import counted, named_path, say, shown
+from retrieval.cli.options import named_path, say, shown
 from retrieval.cli.progress import time_left
 from retrieval.cli.quiet import native_libraries_silenced
+from retrieval.columns import padded
+from retrieval.messages import _, ngettext, retold
 
 if TYPE_CHECKING:
     from retrieval.training.finetune.fit import Progress, Watch
@@ -125,7 +127,9 @@ def _need_libraries() -> None:
 
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise ModelNotFound(f"training needs {missing[0]}; run: pip install 'sightseek[clip]'")
+        raise ModelNotFound(
+            _("training needs {library}; run: pip install 'sightseek[clip]'").format(library=missing[0])
+        )
 
 
 @contextmanager
@@ -137,7 +141,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
         if heard.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not heard.is_set():
-            say("stopping after what is under way; press Ctrl-C again to stop at once")
+            say(_("stopping after what is under way; press Ctrl-C again to stop at once"))
         heard.set()
 
     if threading.current_thread() is not threading.main_thread():
@@ -158,16 +162,20 @@ def _watch(stop: Callable[[], bool]) -> "Watch":
     show = _Line()
 
     def step(progress: "Progress") -> None:
-        text = (
-            f"step {progress.step:,} of {progress.steps:,}, loss {progress.loss:.4f}, {progress.rate:.0f} pictures/s, "
-            f"{time_left(progress.left_s)} left"
+        text = _("step {step:,} of {steps:,}, loss {loss:.4f}, {rate:.0f} pictures/s, {time} left").format(
+            step=progress.step,
+            steps=progress.steps,
+            loss=progress.loss,
+            rate=progress.rate,
+            time=time_left(progress.left_s),
         )
         show.now(text, progress.step == progress.steps)
 
     def report(what: str, done: int, total: int) -> None:
         if stop():
             raise KeyboardInterrupt
-        show.now(f"{what}: {done:,} of {total:,}", done == total)
+        text = _("{what}: {done:,} of {total:,}").format(what=retold(what), done=done, total=total)
+        show.now(text, done == total)
 
     return Watch(show.note, step, report, stop)
 
@@ -203,25 +211,42 @@ class _Line:
 def _print_outcome(outcome: "Outcome") -> None:
     best = outcome.best
     if outcome.interrupted:
-        say(f"stopped after step {outcome.step:,} of {outcome.steps:,}; go on with: sightseek train --out "
-            f"{shown(outcome.model.parent)} --resume")  # fmt: skip
+        said = _("stopped after step {step:,} of {steps:,}; go on with: sightseek train --out {folder} --resume")
+        say(said.format(step=outcome.step, steps=outcome.steps, folder=shown(outcome.model.parent)))
     elif outcome.step < outcome.steps:
-        say(f"ended after step {outcome.step:,} of {outcome.steps:,}: it no longer got better")
+        say(
+            _("ended after step {step:,} of {steps:,}: it no longer got better").format(
+                step=outcome.step, steps=outcome.steps
+            )
+        )
     if not best.step:
-        say("no step did better than the model it began with; the model written is that one")
+        say(_("no step did better than the model it began with; the model written is that one"))
     _print_rows(outcome.rows)
-    kind = "the averaged weights" if best.averaged else "the weights"
-    typer.echo(f"kept: {kind} of step {best.step:,}; {counted(round(outcome.seconds), 'second')} of learning")
-    typer.echo(f"use it with: --model {shown(outcome.model)}")
+    seconds = round(outcome.seconds)
+    if best.averaged:
+        kept = ngettext(
+            "kept: the averaged weights of step {step:,}; {seconds:,} second of learning",
+            "kept: the averaged weights of step {step:,}; {seconds:,} seconds of learning",
+            seconds,
+        )
+    else:
+        kept = ngettext(
+            "kept: the weights of step {step:,}; {seconds:,} second of learning",
+            "kept: the weights of step {step:,}; {seconds:,} seconds of learning",
+            seconds,
+        )
+    typer.echo(kept.format(step=best.step, seconds=seconds))
+    typer.echo(_("use it with: --model {name}").format(name=shown(outcome.model)))
 
 
 def _print_rows(rows: "list[Row]") -> None:
-    typer.echo(f"{'on what was held out':<22}{'before':>22}{'after':>22}{'p':>9}")
+    head, before, after = padded(_("on what was held out"), 22), _("before"), _("after")
+    typer.echo(f"{head}{padded(before, 22, right=True)}{padded(after, 22, right=True)}{'p':>9}")
     for row in rows:
         cells = (_cell(row.before, row.before_95), _cell(row.after, row.after_95))
-        name = f"{row.way.replace('image', 'picture').replace('_to_', ' -> ')} {row.name}"
-        typer.echo(f"{name:<22}{cells[0]:>22}{cells[1]:>22}{row.difference.p:>9.4f}")
-    typer.echo("per cent, [95 % bootstrap interval over pictures]; p of a paired randomisation test")
+        way = _("text -> picture") if row.way == "text_to_image" else _("picture -> text")
+        typer.echo(f"{padded(f'{way} {row.name}', 22)}{cells[0]:>22}{cells[1]:>22}{row.difference.p:>9.4f}")
+    typer.echo(_("per cent, [95 % bootstrap interval over pictures]; p of a paired randomisation test"))
 
 
 def _cell(value: float, interval: tuple[float, float]) -> str:

@@ -6,6 +6,7 @@ from retrieval.config import DEFAULT_MODEL, Device, ModelSpec
 from retrieval.embedding.base import Embedder
 from retrieval.embedding.folder import check_files
 from retrieval.errors import ModelMismatch, ModelNotFound
+from retrieval.messages import _
 
 __all__ = ["Embedder", "check_files", "embedder_for", "model_folder", "open_embedder"]
 
@@ -47,8 +48,10 @@ def embedder_for(spec: ModelSpec, device: Device = "auto", threads: int = 0) -> 
     found = open_embedder(spec.name, device, threads)
     if found.spec.fingerprint() != spec.fingerprint():
         raise ModelMismatch(
-            f"model {spec.name} has changed since the collection was made; bring back its old files, or embed "
-            f"anew with: sightseek index --model {spec.name} --reembed"
+            _(
+                "model {name} has changed since the collection was made; bring back its old files, "
+                "or embed anew with: sightseek index --model {name} --reembed"
+            ).format(name=spec.name)
         )
     return found
 
@@ -61,11 +64,13 @@ def model_folder(model: str) -> Path | None:
     """
     if model == DEFAULT_MODEL:
         if not (_STARTER / "model.json").is_file():
-            raise ModelNotFound("the built-in model is missing from this installation; install sightseek again")
+            raise ModelNotFound(_("the built-in model is missing from this installation; install sightseek again"))
         return _STARTER
     path = Path(model).expanduser()
     if path.is_dir():
         return path.resolve()
     if model.startswith(("/", "./", "../", "~")) and "@" not in model:
-        raise ModelNotFound(f"there is no model folder {path.absolute()}; name a folder that holds model.json")
+        raise ModelNotFound(
+            _("there is no model folder {path}; name a folder that holds model.json").format(path=path.absolute())
+        )
     return None

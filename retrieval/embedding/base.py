@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from retrieval.config import ModelSpec
 from retrieval.errors import ModelError
+from retrieval.messages import _, ngettext
 from retrieval.types import FloatMatrix, Pixels
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ class ImageInput(ABC):
         wanted = (self.spec.preprocessing.height, self.spec.preprocessing.width, 3)
         if batch.dtype != np.uint8 or batch.shape[1:] != wanted:
             raise ModelError(
-                f"pixels of shape {batch.shape} and type {batch.dtype} were given; wanted (n, {wanted}) uint8"
+                _("pixels of shape {shape} and type {dtype} were given; wanted (n, {wanted}) uint8").format(
+                    shape=batch.shape, dtype=batch.dtype, wanted=wanted
+                )
             )
 
     @abstractmethod
@@ -147,7 +150,7 @@ def cut_note(text: str, tokens: Callable[[str], Sequence[int]]) -> list[str]:
     spaces divide the text) that give the same ids are those that are read; found by bisection.
     """
     whole = tokens(text)
-    for unit, pieces, glue in (("word", text.split(), " "), ("character", list(text), "")):
+    for pieces, glue in ((text.split(), " "), (list(text), "")):
         low, high = 1, len(pieces)
         while low < high:
             middle = (low + high) // 2
@@ -156,9 +159,19 @@ def cut_note(text: str, tokens: Callable[[str], Sequence[int]]) -> list[str]:
             else:
                 low = middle + 1
         if high < len(pieces):
-            return [
-                f"only the first {high} {unit}{'s' if high > 1 else ''} of the text are read; the model takes no more"
-            ]
+            if glue:
+                said = ngettext(
+                    "only the first {count} word of the text is read; the model takes no more",
+                    "only the first {count} words of the text are read; the model takes no more",
+                    high,
+                )
+            else:
+                said = ngettext(
+                    "only the first {count} character of the text is read; the model takes no more",
+                    "only the first {count} characters of the text are read; the model takes no more",
+                    high,
+                )
+            return [said.format(count=high)]
     return []
 
 

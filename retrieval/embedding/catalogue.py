@@ -14,6 +14,7 @@ from retrieval.embedding.names import ClipName, parse_name
 from retrieval.embedding.recommended import RECOMMENDED, Figures
 from retrieval.embedding.weights import cached_weights, hub_cache, hub_files, url_cache
 from retrieval.errors import ModelError, ModelNotFound
+from retrieval.messages import N_, _
 
 _TIMEOUT_S = 10.0
 
@@ -41,7 +42,15 @@ def list_models() -> list[ModelRow]:
         found = None
     if found is not None:
         size = sum(path.stat().st_size for path in found.path.iterdir() if path.is_file())
-        rows.append(ModelRow(DEFAULT_MODEL, found.dim, round(size / 1e6), True, f"built in: {found.description}"))
+        rows.append(
+            ModelRow(
+                DEFAULT_MODEL,
+                found.dim,
+                round(size / 1e6),
+                True,
+                N_("built in: {description}").format(description=found.description),
+            )
+        )
     hub = importlib.util.find_spec("huggingface_hub") is not None
     for row in RECOMMENDED:
         here = hub and cached_weights({"hf_hub": row.hub}) is not None
@@ -61,22 +70,22 @@ def prepare(name: str, report: Callable[[str], None]) -> Path:
     """
     folder = model_folder(name)
     if folder is not None:
-        report(f"{name} is in {folder}; there is nothing to fetch")
+        report(_("{name} is in {folder}; there is nothing to fetch").format(name=name, folder=folder))
         return folder
     found = parse_name(name)
     if found.file is not None:
-        report(f"{found.file} is a file at hand; there is nothing to fetch")
+        report(_("{file} is a file at hand; there is nothing to fetch").format(file=found.file))
         return found.file
     from retrieval.embedding import openclip
 
-    _, open_clip = openclip.load_libraries(name)
+    open_clip = openclip.load_libraries(name)[1]
     entry = {"hf_hub": found.hub + "/"} if found.hub else openclip.published_entry(found, open_clip)
     weights = cached_weights(entry)
     if weights is None:
         _announce(found, entry, report)
         weights = openclip.download(found, entry)
     else:
-        report(f"the weights of {name} are already here: {weights}")
+        report(_("the weights of {name} are already here: {weights}").format(name=name, weights=weights))
     openclip.fetch_rest(found)
     return weights
 
@@ -85,8 +94,8 @@ def _announce(name: ClipName, entry: Mapping[str, object], report: Callable[[str
     """Find out size and reachability with one short request, and say what comes."""
     url, size = _reach(name, entry)
     place = hub_cache() if entry.get("hf_hub") else url_cache()
-    much = f"{size / 1e6:.0f} MB" if size else "size not stated"
-    report(f"fetching {name.text} ({much}) from {url} to {place}")
+    much = _("{size:.0f} MB").format(size=size / 1e6) if size else _("size not stated")
+    report(_("fetching {name} ({much}) from {url} to {place}").format(name=name.text, much=much, url=url, place=place))
 
 
 def _reach(name: ClipName, entry: Mapping[str, object]) -> tuple[str, int]:
@@ -95,23 +104,27 @@ def _reach(name: ClipName, entry: Mapping[str, object]) -> tuple[str, int]:
     Raises:
         ModelNotFound: none answers.
     """
-    problem, url = "", ""
+    reason, url = "", ""
     for url in _addresses(entry):
         request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "sightseek"})
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 return url, int(answer.headers.get("X-Linked-Size") or answer.headers.get("Content-Length") or 0)
         except urllib.error.HTTPError as error:
-            problem = f"answers {error.code} {error.reason}"
+            reason = _("answers {code} {words}").format(code=error.code, words=error.reason)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            problem = f"cannot be reached ({' '.join(str(reason).split()):.80})"
+            found = " ".join(str(getattr(error, "reason", error)).split())
+            reason = _("cannot be reached ({reason:.80})").format(reason=found)
             break
-    host = "/".join(url.split("/", 3)[:3]) or "its source"
-    how = (
-        f"and use --model '{name.text}@FILE'" if name.arch else "with its open_clip_config.json and use --model FOLDER"
-    )
-    raise ModelNotFound(f"{host} {problem}; bring the weights of {name.text} ({url}) by hand {how}")
+    host = "/".join(url.split("/", 3)[:3]) or _("its source")
+    if name.arch:
+        advice = _("{host} {reason}; bring the weights of {name} ({url}) by hand and use --model '{name}@FILE'")
+    else:
+        advice = _(
+            "{host} {reason}; bring the weights of {name} ({url}) by hand with its open_clip_config.json and use "
+            "--model FOLDER"
+        )
+    raise ModelNotFound(advice.format(host=host, reason=reason, name=name.text, url=url))
 
 
 def _addresses(entry: Mapping[str, object]) -> Iterator[str]:

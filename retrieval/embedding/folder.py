@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from retrieval.config import ModelSpec, Preprocessing
 from retrieval.errors import ModelError, ModelNotFound
+from retrieval.messages import N_, _, retold
 
 FORMAT = 1
 _RESIZE = ("squash", "crop", "pad")
@@ -73,20 +74,35 @@ def read_model_folder(folder: Path) -> ModelFolder:
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
-        what = f"{folder} holds no model.json" if folder.is_dir() else f"there is no model folder {folder}"
-        raise ModelNotFound(f"{what}; name a folder that holds a model") from None
+        if folder.is_dir():
+            said = _("{folder} holds no model.json; name a folder that holds a model")
+        else:
+            said = _("there is no model folder {folder}; name a folder that holds a model")
+        raise ModelNotFound(said.format(folder=folder)) from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({_one_line(error)}); bring back the original file") from None
+        raise ModelError(
+            _("{path} cannot be read ({reason}); bring back the original file").format(
+                path=path, reason=_one_line(error)
+            )
+        ) from None
     reader = _Reader(path, data)
     number = reader.value("format", int)
     if number > FORMAT:
-        raise ModelError(f"{path} is of format {number}, this version reads {FORMAT}; update sightseek")
+        raise ModelError(
+            _("{path} is of format {number}, this version reads {known}; update sightseek").format(
+                path=path, number=number, known=FORMAT
+            )
+        )
     if number != FORMAT:
-        raise ModelError(f"{path} is of format {number}, this version reads {FORMAT}; bring back the original file")
+        raise ModelError(
+            _("{path} is of format {number}, this version reads {known}; bring back the original file").format(
+                path=path, number=number, known=FORMAT
+            )
+        )
     found = _build(folder, reader)
     for file in (found.image_file, found.text_file, found.tokenizer_file):
         if file not in found.files:
-            raise reader.wrong(f"files lacks the SHA-256 of {file}")
+            raise reader.wrong(_("files lacks the SHA-256 of {file}").format(file=file))
     return found
 
 
@@ -105,23 +121,29 @@ def check_files(folder: Path) -> list[str]:
             with path.open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
-            problems.append(f"{path} cannot be read ({error.strerror}); install the model again")
+            problems.append(
+                _("{path} cannot be read ({reason}); install the model again").format(path=path, reason=error.strerror)
+            )
             continue
         if found != wanted:
-            problems.append(f"{path} is not the file model.json names (SHA-256 differs); install it again")
+            problems.append(
+                _("{path} is not the file model.json names (SHA-256 differs); install the model again").format(
+                    path=path
+                )
+            )
     return problems
 
 
 def missing_file(path: Path) -> ModelError:
     """Return the error for a file of a model folder that is not there."""
-    return ModelError(f"{path} is missing; install the model again")
+    return ModelError(_("{path} is missing; install the model again").format(path=path))
 
 
 def _build(folder: Path, reader: "_Reader") -> ModelFolder:
     image, text = reader.part("image"), reader.part("text")
     files = reader.value("files", dict)
     if not all(isinstance(key, str) and isinstance(value, str) for key, value in files.items()):
-        raise reader.wrong("files does not map names to SHA-256")
+        raise reader.wrong(_("files does not map names to SHA-256"))
     return ModelFolder(
         path=folder,
         name=reader.value("name", str),
@@ -156,27 +178,31 @@ class _Reader:
     def __init__(self, path: Path, data: object, where: str = "") -> None:
         self._path, self._where = path, where
         if not isinstance(data, dict):
-            raise self.wrong(f"{where.rstrip('.') or 'its content'} is not an object")
+            raise self.wrong(_("{key} is not an object").format(key=where.rstrip(".") or _("its content")))
         self._data: dict[str, Any] = data
 
     def wrong(self, what: str) -> ModelError:
-        return ModelError(f"{self._path}: {what}; bring back the original file")
+        return ModelError(_("{path}: {what}; bring back the original file").format(path=self._path, what=what))
 
     def part(self, key: str) -> "_Reader":
         return _Reader(self._path, self.value(key, dict), f"{key}.")
 
     def value(self, key: str, kind: type) -> Any:  # noqa: ANN401 - the caller names the kind
         if key not in self._data:
-            raise self.wrong(f"{self._where}{key} is missing")
+            raise self.wrong(_("{key} is missing").format(key=self._where + key))
         found = self._data[key]
         if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
-            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not {_KINDS[kind]}")
+            raise self.wrong(
+                _("{key} is {found!r:.60}, not {kind}").format(
+                    key=self._where + key, found=found, kind=retold(_KINDS[kind])
+                )
+            )
         return found
 
     def size(self, key: str) -> int:
         found: int = self.value(key, int)
         if found < 1:
-            raise self.wrong(f"{self._where}{key} is {found}, not 1 or more")
+            raise self.wrong(_("{key} is {found}, not 1 or more").format(key=self._where + key, found=found))
         return found
 
     def pair(self, key: str) -> tuple[int, int] | None:
@@ -185,23 +211,39 @@ class _Reader:
             return None
         found = self.value(key, list)
         if len(found) != 2 or not all(type(size) is int and 1 <= size <= _MOST_CELLS for size in found):
-            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not two sizes of 1 to {_MOST_CELLS}")
+            raise self.wrong(
+                _("{key} is {found!r:.60}, not two sizes of 1 to {most}").format(
+                    key=self._where + key, found=found, most=_MOST_CELLS
+                )
+            )
         return found[0], found[1]
 
     def choice(self, key: str, choices: tuple[str, ...]) -> Any:  # noqa: ANN401 - a Literal of the choices
         found = self.value(key, str)
         if found not in choices:
-            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not one of {', '.join(choices)}")
+            raise self.wrong(
+                _("{key} is {found!r:.60}, not one of {names}").format(
+                    key=self._where + key, found=found, names=", ".join(choices)
+                )
+            )
         return found
 
     def file(self, key: str) -> str:
         found: str = self.value(key, str)
         if Path(found).name != found:
-            raise self.wrong(f"{self._where}{key} is {found!r:.60}, not the name of a file beside it")
+            raise self.wrong(
+                _("{key} is {found!r:.60}, not the name of a file beside it").format(key=self._where + key, found=found)
+            )
         return found
 
 
-_KINDS = {int: "a whole number", str: "text", bool: "true or false", dict: "an object", list: "a list"}
+_KINDS = {
+    int: N_("a whole number"),
+    str: N_("text"),
+    bool: N_("true or false"),
+    dict: N_("an object"),
+    list: N_("a list"),
+}
 
 
 def _one_line(error: Exception) -> str:

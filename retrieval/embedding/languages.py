@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.errors import OptionError
+from retrieval.messages import _
 
 DEFAULT = "en"
 
@@ -21,7 +22,7 @@ _TABLE = Path(__file__).with_name("languages.tsv")
 
 
 class Language(NamedTuple):
-    """A language that can be named, by its ISO 639-1 code.
+    """A language that can be named, by its ISO 639-1 code; ``messages.retold`` translates the name.
 
     ``words`` are of this language and no English: the frequent small ones, and what pictures are most often of (of
     English itself: small words that speak against any other). ``shared`` are words that English texts, titles and names
@@ -85,7 +86,7 @@ _BLOCKS: tuple[tuple[int, int, str], ...] = (
     (0xFF66, 0xFF9F, "ja"),
     (0x20000, 0x323AF, "zh"),
 )
-_STARTS = [first for first, _, _ in _BLOCKS]
+_STARTS = [first for first, _last, _code in _BLOCKS]
 
 # Letters that tell a language from the one its script is taken for.
 _TELLING_LETTERS = {
@@ -121,7 +122,9 @@ def parse_language(text: str) -> str:
     """
     code = re.split(r"[-_]", text.strip().lower(), maxsplit=1)[0]
     if code not in languages():
-        raise OptionError(f"--lang {text!r:.40} is not a language code; use en, zh, de, fr, es, ja and the like")
+        raise OptionError(
+            _("--lang {text!r:.40} is not a language code; use en, zh, de, fr, es, ja and the like").format(text=text)
+        )
     return code
 
 

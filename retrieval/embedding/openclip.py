@@ -23,6 +23,7 @@ from retrieval.embedding.recommended import size_note
 from retrieval.embedding.surroundings import offline, quiet
 from retrieval.embedding.weights import HubFile, cached_hub_file, cached_weights
 from retrieval.errors import ModelError, ModelNotFound
+from retrieval.messages import _
 from retrieval.types import FloatMatrix
 
 Tower = Literal["image", "text"]
@@ -70,7 +71,9 @@ class OpenClipEmbedder(ImageInput):
         bad = np.flatnonzero(~usable(out))
         if len(bad):
             raise ModelError(
-                f"model {self.spec.name} gives no usable vector for {texts[bad[0]]!r:.60}; use other words"
+                _("model {name} gives no usable vector for {text!r:.60}; use other words").format(
+                    name=self.spec.name, text=texts[bad[0]]
+                )
             )
         return out
 
@@ -141,7 +144,9 @@ def load_libraries(name: str) -> tuple[Any, Any]:
         import open_clip
         import torch
     except ImportError:
-        raise ModelNotFound(f"{name} needs PyTorch and OpenCLIP; run: pip install 'sightseek[clip]'") from None
+        raise ModelNotFound(
+            _("{name} needs PyTorch and OpenCLIP; run: pip install 'sightseek[clip]'").format(name=name)
+        ) from None
     return torch, open_clip
 
 
@@ -154,7 +159,11 @@ def published_entry(name: ClipName, open_clip: Any) -> dict[str, Any]:  # noqa: 
     entry: dict[str, Any] = open_clip.get_pretrained_cfg(name.arch, name.tag)
     if not entry:
         names = [f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained()]
-        raise ModelNotFound(f"OpenCLIP has no {name.arch}/{name.tag}; {nearest(f'{name.arch}/{name.tag}', names)}")
+        raise ModelNotFound(
+            _("OpenCLIP has no {arch}/{tag}; {nearest}").format(
+                arch=name.arch, tag=name.tag, nearest=nearest(f"{name.arch}/{name.tag}", names)
+            )
+        )
     return entry
 
 
@@ -169,12 +178,20 @@ def resolve(name: ClipName, open_clip: Any) -> Published:  # noqa: ANN401 - a mo
         return from_folder(name, name.folder or _hub_folder(name), _defaults())
     config = open_clip.get_model_config(name.arch)
     if config is None:
-        raise ModelNotFound(f"OpenCLIP has no {name.arch}; {nearest(name.arch, open_clip.list_models())}")
+        raise ModelNotFound(
+            _("OpenCLIP has no {arch}; {nearest}").format(
+                arch=name.arch, nearest=nearest(name.arch, open_clip.list_models())
+            )
+        )
     entry = published_entry(name, open_clip) if name.tag else _shared_entry(name.arch, open_clip)
     weights = name.file or cached_weights(entry)
     if weights is None:
         size = size_note(name.text)
-        raise ModelNotFound(f"{name.text} is not on this machine; run: sightseek models prepare {name.text}{size}")
+        raise ModelNotFound(
+            _("{name} is not on this machine; run: sightseek models prepare {name}{size}").format(
+                name=name.text, size=size
+            )
+        )
     quick = bool(config.get("quick_gelu") or (name.tag and entry.get("quick_gelu")))
     return Published(name.arch, config, overlay(_defaults(), entry), weights, quick, bool(name.tag))
 
@@ -196,7 +213,9 @@ def _defaults() -> dict[str, Any]:
 def _hub_folder(name: ClipName) -> Path:
     found = cached_hub_file(HubFile(name.hub, "open_clip_config.json"))
     if found is None:
-        raise ModelNotFound(f"{name.text} is not on this machine; run: sightseek models prepare {name.text}")
+        raise ModelNotFound(
+            _("{name} is not on this machine; run: sightseek models prepare {name}").format(name=name.text)
+        )
     return found.parent
 
 
@@ -212,7 +231,11 @@ def download(name: ClipName, entry: dict[str, Any]) -> Path:
         with warnings.catch_warnings(action="ignore"):
             return Path(open_clip.download_pretrained(entry))
     except Exception as error:  # the errors of the hub's client, urllib and the file system
-        raise ModelError(f"{name.text} could not be fetched ({_one_line(error):.160}); try again later") from None
+        raise ModelError(
+            _("{name} could not be fetched ({reason:.160}); try again later").format(
+                name=name.text, reason=_one_line(error)
+            )
+        ) from None
 
 
 def fetch_rest(name: ClipName) -> None:
@@ -227,7 +250,11 @@ def fetch_rest(name: ClipName) -> None:
         try:
             open_clip.factory.download_pretrained_from_hf(name.hub, filename="open_clip_config.json")
         except Exception as error:  # the hub's errors share no base
-            raise ModelNotFound(f"{name.text} has no OpenCLIP configuration ({_one_line(error):.100})") from None
+            raise ModelNotFound(
+                _("{name} has no OpenCLIP configuration ({reason:.100})").format(
+                    name=name.text, reason=_one_line(error)
+                )
+            ) from None
     found = resolve(name, open_clip)
     try:
         load_tokenizer(found, name.text)
@@ -240,7 +267,11 @@ def fetch_rest(name: ClipName) -> None:
         try:
             AutoConfig.from_pretrained(shape)
         except Exception as error:  # the hub's errors share no base
-            raise ModelNotFound(f"the text tower of {name.text} cannot be had ({_one_line(error):.100})") from None
+            raise ModelNotFound(
+                _("the text tower of {name} cannot be had ({reason:.100})").format(
+                    name=name.text, reason=_one_line(error)
+                )
+            ) from None
 
 
 def load_tokenizer(found: Published, name: str, alone: bool = True) -> Callable[..., Any]:
@@ -257,11 +288,16 @@ def load_tokenizer(found: Published, name: str, alone: bool = True) -> Callable[
         with quiet(), offline(alone):
             made: Callable[..., Any] = open_clip.get_tokenizer(found.builder, **options)
     except ImportError as error:
-        raise ModelNotFound(f"the tokenizer of {name} needs {error.name}; run: pip install {error.name}") from None
+        raise ModelNotFound(
+            _("the tokenizer of {name} needs {library}; run: pip install {library}").format(
+                name=name, library=error.name
+            )
+        ) from None
     except Exception as error:  # the hub's and transformers' errors share no base
         raise ModelNotFound(
-            f"the tokenizer of {name} is not on this machine ({_one_line(error):.60}); "
-            f"run: sightseek models prepare {name}"
+            _(
+                "the tokenizer of {name} is not on this machine ({reason:.60}); run: sightseek models prepare {name}"
+            ).format(name=name, reason=_one_line(error))
         ) from None
     return made
 
@@ -284,11 +320,21 @@ def load_tower(found: Published, which: Tower, precision: str, device: str, spec
     except ModelError:
         raise
     except ImportError as error:
-        raise ModelNotFound(f"{spec.name} needs {error.name}; run: pip install {error.name}") from None
+        raise ModelNotFound(
+            _("{name} needs {library}; run: pip install {library}").format(name=spec.name, library=error.name)
+        ) from None
     except Exception as error:  # a wrong checkpoint fails in many ways, none with a type of its own
-        raise ModelError(f"{found.weights} is not usable as {spec.name} ({_one_line(error):.160})") from None
+        raise ModelError(
+            _("{weights} is not usable as {name} ({reason:.160})").format(
+                weights=found.weights, name=spec.name, reason=_one_line(error)
+            )
+        ) from None
     if which == "image" and not _same_size(model.visual, spec.preprocessing):
-        raise ModelError(f"{spec.name} takes pictures of {model.visual.image_size}, its configuration says otherwise")
+        raise ModelError(
+            _("{name} takes pictures of {image_size}, its configuration says otherwise").format(
+                name=spec.name, image_size=model.visual.image_size
+            )
+        )
     model = model.to(device=device, memory_format=torch.channels_last)
     return model.eval().requires_grad_(False)
 
@@ -309,14 +355,25 @@ def _fill(model: Any, found: Published, which: Tower) -> None:  # noqa: ANN401 -
     shapes = {key: value.shape for key, value in model.state_dict().items()}
     for key, value in state.items():
         if key in shapes and value.shape != shapes[key]:
-            sizes = f"{key} is {tuple(value.shape)}, not {tuple(shapes[key])}"
-            raise ModelError(f"{found.weights} does not fit the architecture ({sizes}); name the one it was made for")
+            sizes = _("{key} is {shape}, not {wanted}").format(
+                key=key, shape=tuple(value.shape), wanted=tuple(shapes[key])
+            )
+            raise ModelError(
+                _("{weights} does not fit the architecture ({reason}); name the architecture it was made for").format(
+                    weights=found.weights, reason=sizes
+                )
+            )
     result = model.load_state_dict(state, strict=False)
     missing = [key for key in result.missing_keys if _belongs(key, which)]
     if missing or result.unexpected_keys:
-        wrong = f"lacks {missing[0]}" if missing else f"has {result.unexpected_keys[0]}"
+        if missing:
+            wrong = _("lacks {name}").format(name=missing[0])
+        else:
+            wrong = _("has {name}").format(name=result.unexpected_keys[0])
         raise ModelError(
-            f"{found.weights} does not fit the architecture ({wrong}); name the architecture it was made for"
+            _("{weights} does not fit the architecture ({reason}); name the architecture it was made for").format(
+                weights=found.weights, reason=wrong
+            )
         )
 
 
@@ -354,7 +411,7 @@ def _to_rows(features: Any) -> FloatMatrix:  # noqa: ANN401 - torch comes late
 
 def _device(device: Device, torch: Any) -> str:  # noqa: ANN401 - a module
     if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError("this PyTorch finds no CUDA device; check the driver (nvidia-smi), or use --device cpu")
+        raise ModelError(_("this PyTorch finds no CUDA device; check the driver (nvidia-smi), or use --device cpu"))
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 

@@ -12,6 +12,7 @@ from retrieval.embedding.languages import language_of, languages
 from retrieval.embedding.multilingual import FOLDER, MultilingualTower, shipped_tower
 from retrieval.embedding.onnx import OnnxEmbedder
 from retrieval.errors import ModelMismatch, ModelNotFound
+from retrieval.messages import _, retold
 from retrieval.types import FloatMatrix, Pixels
 
 if TYPE_CHECKING:
@@ -101,8 +102,10 @@ class Polyglot:
             return self._embedder.text_notes(text)
         tower = self._second()
         if tower is not None:
-            return tower.text_notes(text, language, languages()[language].name)
-        line = f"the model {self.spec.name} does not know {languages()[language].name}; {self._why}"
+            return tower.text_notes(text, language, retold(languages()[language].name))
+        line = _("the model {name} does not know {language}; {reason}").format(
+            name=self.spec.name, language=retold(languages()[language].name), reason=self._why
+        )
         return [line, *self._embedder.text_notes(text)]
 
     def language_of(self, text: str) -> str:
@@ -117,7 +120,9 @@ class Polyglot:
         with self._lock:
             if self._tower is None and not self._why:
                 if not isinstance(self._embedder, OnnxEmbedder):
-                    self._why = f"ask in English, or index with a model of many languages such as {_STRONGER}"
+                    self._why = _("ask in English, or index with a model of many languages such as {name}").format(
+                        name=_STRONGER
+                    )
                     return None
                 own = self._embedder.folder.path / FOLDER
                 folder = own if own.is_dir() else shipped_tower()

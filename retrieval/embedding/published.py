@@ -11,6 +11,7 @@ from retrieval.config import ModelSpec, Preprocessing, Resize
 from retrieval.embedding.names import ClipName
 from retrieval.embedding.weights import checkpoint_in, file_digest
 from retrieval.errors import ModelError, ModelNotFound
+from retrieval.messages import _
 
 _RESIZE: dict[str, Resize] = {"shortest": "crop", "longest": "pad", "squash": "squash"}
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
@@ -53,11 +54,18 @@ def from_folder(name: ClipName, folder: Path, defaults: Mapping[str, Any]) -> Pu
         preprocess = overlay(defaults, data.get("preprocess_cfg") or {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ModelError(f"{path} cannot be read ({reason:.100}); save the model again") from None
+        raise ModelError(
+            _("{path} cannot be read ({reason:.100}); save the model again").format(path=path, reason=reason)
+        ) from None
     weights = checkpoint_in(folder)
     if weights is None:
-        what = f"run: sightseek models prepare {name.text}" if name.hub else "put its checkpoint there"
-        raise ModelNotFound(f"{folder} holds no weights, or several files that could be them; {what}")
+        if name.hub:
+            said = _(
+                "{folder} holds no weights, or several files that could be them; run: sightseek models prepare {name}"
+            )
+        else:
+            said = _("{folder} holds no weights, or several files that could be them; put its checkpoint there")
+        raise ModelNotFound(said.format(folder=folder, name=name.text))
     return Published(f"local-dir:{folder}", config, preprocess, weights, bool(config.get("quick_gelu")), bool(name.hub))
 
 
@@ -71,7 +79,11 @@ def spec_of(name: ClipName, found: Published) -> ModelSpec:
     try:
         weights = file_digest(found.weights)
     except OSError as error:
-        raise ModelError(f"{found.weights} cannot be read ({error.strerror}); bring the file back") from None
+        raise ModelError(
+            _("{weights} cannot be read ({reason}); bring the file back").format(
+                weights=found.weights, reason=error.strerror
+            )
+        ) from None
     whole = {"config": found.config, "weights": weights, "quick_gelu": found.quick_gelu}
     digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
     text = found.config["text_cfg"]
@@ -98,7 +110,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
     """Say which of ``names`` are closest to a mistyped one."""
     lower = {known.lower(): known for known in names}
     close = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.4)]
-    return f"the nearest are {', '.join(close)}" if close else "see: sightseek models list"
+    return _("the nearest are {names}").format(names=", ".join(close)) if close else _("see: sightseek models list")
 
 
 def _three(values: float | Sequence[float]) -> tuple[float, float, float]:

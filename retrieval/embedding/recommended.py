@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from retrieval.messages import N_, _
+
 SOURCE = "zero-shot, OpenCLIP docs/openclip_retrieval_results.csv"
 
 
@@ -32,7 +34,7 @@ RECOMMENDED = (
         1024,
         409,
         "timm/resnet50_clip.openai/",
-        "small",
+        N_("small"),
         Figures(57.4, 80.0, 28.5, 48.8),
     ),
     Recommended(
@@ -40,7 +42,7 @@ RECOMMENDED = (
         512,
         605,
         "timm/vit_base_patch32_clip_224.openai/",
-        "the original",
+        N_("the original"),
         Figures(58.8, 78.9, 30.4, 50.1),
     ),
     Recommended(
@@ -48,7 +50,7 @@ RECOMMENDED = (
         512,
         605,
         "laion/CLIP-ViT-B-32-laion2B-s34B-b79K/",
-        "recommended: quick on a processor",
+        N_("recommended: quick on a processor"),
         Figures(66.8, 84.1, 39.3, 56.3),
     ),
     Recommended(
@@ -56,7 +58,7 @@ RECOMMENDED = (
         512,
         606,
         "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K/",
-        "finer pictures at a third more work",
+        N_("finer pictures at a third more work"),
         Figures(64.9, 84.8, 39.9, 57.9),
     ),
     Recommended(
@@ -64,7 +66,7 @@ RECOMMENDED = (
         768,
         813,
         "timm/ViT-B-16-SigLIP/",
-        "recommended: best of its size; needs transformers",
+        N_("recommended: best of its size; needs transformers"),
         Figures(74.7, 89.1, 47.8, 65.7),
     ),
     Recommended(
@@ -72,7 +74,7 @@ RECOMMENDED = (
         768,
         1711,
         "laion/CLIP-ViT-L-14-laion2B-s32B-b82K/",
-        "for a graphics card",
+        N_("for a graphics card"),
         Figures(75.5, 89.5, 46.5, 63.4),
     ),
     Recommended(
@@ -80,7 +82,7 @@ RECOMMENDED = (
         1152,
         3512,
         "timm/ViT-SO400M-14-SigLIP-384/",
-        "best listed; for a graphics card, needs transformers",
+        N_("best listed; for a graphics card, needs transformers"),
         Figures(83.0, 94.3, 54.2, 72.4),
     ),
 )
@@ -90,5 +92,5 @@ def size_note(name: str) -> str:
     """Return `` (about 605 MB)`` for a recommended model, else nothing."""
     for row in RECOMMENDED:
         if row.name == name:
-            return f" (about {row.size_mb} MB)"
+            return _(" (about {size} MB)").format(size=row.size_mb)
     return ""

@@ -21,6 +21,7 @@ from retrieval.config import Sampling
 from retrieval.embedding.base import Embedder, processors, usable
 from retrieval.errors import MediaError
 from retrieval.media import open_media
+from retrieval.messages import N_
 from retrieval.types import FloatMatrix, Item, MediaInfo, Pixels
 
 _BATCHES_AHEAD = 4
@@ -74,7 +75,7 @@ def content_digest(path: Path, cancelled: Callable[[], bool] = never) -> bytes:
     found = hashlib.blake2b(digest_size=20)
     if not path.is_file():
         path.stat()
-        raise OSError(errno.EINVAL, "not a regular file")
+        raise OSError(errno.EINVAL, N_("not a regular file"))
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK_BYTES):
             if cancelled():
@@ -305,9 +306,9 @@ class _Encoder:
         file = event.file
         digest = event.digest or None
         if not file.items:
-            return Failed(file.job, "there is no picture in it", digest)
+            return Failed(file.job, N_("there is no picture in it"), digest)
         if not file.good:
-            return Failed(file.job, "the model gives no usable vector for it", digest)
+            return Failed(file.job, N_("the model gives no usable vector for it"), digest)
         vectors = np.concatenate(file.vectors)
         return Embedded(file.job, event.info, event.digest, tuple(file.items), vectors, event.notes)
 
