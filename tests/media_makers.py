@@ -153,8 +153,9 @@ def write_clip(
     variable: bool = False,
     start_s: float = 0.0,
     codec: str | None = None,
-    sound: bool = False,
+    sound: bool | Callable[[np.ndarray], np.ndarray] = False,
     pixel_aspect: Fraction | None = None,
+    b_frames: int = 0,
 ) -> Path:
     """Encode shots ``(what is shown, seconds)`` one after the other; the container follows the suffix.
 
@@ -163,13 +164,16 @@ def write_clip(
     ``keyframe_every`` is in frames: a keyframe stands there and, unless it is given, at the start of each shot.
     ``variable`` drops two of three frames in every second half-second, so that frame index / fps is not the time.
     ``start_s`` shifts all timestamps; the container keeps them where its format can (Matroska, MPEG-TS).
+    ``sound`` is a tone, or a function from seconds to samples from -1 to 1. ``b_frames`` is how many H.264 has between
+    others: it stores them after what they are predicted from.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     codec = codec or {".webm": "libvpx", ".avi": "mpeg4", ".mpg": "mpeg2video", ".wmv": "wmv2"}.get(
         path.suffix, "libx264"
     )
     rate = Fraction(fps).limit_denominator(1001)
-    options = {"x264-params": "scenecut=0", "preset": "ultrafast", "crf": "18"} if codec == "libx264" else {}
+    params = f"scenecut=0:bframes={b_frames}:b-adapt=0"
+    options = {"x264-params": params, "preset": "ultrafast", "crf": "18"} if codec == "libx264" else {}
     with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         stored = size if rotation % 180 == 0 else (size[1], size[0])
@@ -189,7 +193,8 @@ def write_clip(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if voice is not None:
-            _encode_tone(container, voice, sum(seconds for _, seconds in shots))
+            wave = sound if callable(sound) else _tone
+            _encode_sound(container, voice, sum(seconds for _, seconds in shots), wave, start_s)
     return path
 
 
@@ -214,7 +219,7 @@ def write_sound(path: Path, seconds: float = 1.0, cover: Image.Image | None = No
             art.disposition = av.stream.Disposition.attached_pic
             container.mux(art.encode(av.VideoFrame.from_image(cover).reformat(format="yuvj420p")))
             container.mux(art.encode(None))
-        _encode_tone(container, voice, seconds)
+        _encode_sound(container, voice, seconds, _tone)
     return path
 
 
@@ -267,12 +272,22 @@ def _video_frames(
         yield index / fps, frame
 
 
-def _encode_tone(container: av.container.OutputContainer, voice: av.AudioStream, seconds: float) -> None:
+def _tone(seconds: np.ndarray) -> np.ndarray:
+    return 0.2 * np.sin(2 * np.pi * 440 * seconds)
+
+
+def _encode_sound(
+    container: av.container.OutputContainer,
+    voice: av.AudioStream,
+    seconds: float,
+    wave: Callable[[np.ndarray], np.ndarray],
+    start_s: float = 0.0,
+) -> None:
     block, rate = 1024, 16000
     for start in range(0, int(seconds * rate), block):
-        wave = 0.2 * np.sin(2 * np.pi * 440 * (start + np.arange(block)) / rate)
-        frame = av.AudioFrame.from_ndarray((wave * 32767).astype(np.int16)[None, :], format="s16", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        samples = (wave((start + np.arange(block)) / rate) * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, start + round(start_s * rate), Fraction(1, rate)
         container.mux(voice.encode(frame))
     container.mux(voice.encode(None))
 

@@ -3,8 +3,6 @@
 ``open_media`` is all that the rest needs; PIL and av are imported when the first file is opened.
 """
 
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +10,7 @@ from typing import IO, Protocol, Self
 
 from retrieval.config import Sampling
 from retrieval.errors import MediaError
+from retrieval.media.files import open_file
 from retrieval.media.frames import Frame, choose, compact, signature
 from retrieval.media.reasons import reason
 from retrieval.media.suffixes import IMAGE_SUFFIXES, MEDIA_SUFFIXES, VIDEO_SUFFIXES
@@ -136,7 +135,7 @@ def open_media(
         MediaError: it is neither, is damaged, too large, or cannot be read; one line without the path.
     """
     try:
-        file = _open_file(Path(path))
+        file = open_file(Path(path))
     except OSError as error:
         raise MediaError((error.strerror or "cannot be read").lower()) from None
     try:
@@ -162,15 +161,6 @@ def open_picture(path: Path, target: int = 260) -> Pixels:
     """
     with open_media(path, Sampling("keyframes"), target) as media:
         return next(iter(media)).pixels
-
-
-def _open_file(path: Path) -> IO[bytes]:
-    # Without O_NONBLOCK a named pipe would wait for a writer for ever.
-    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise MediaError("not a file that can be read: a folder, a pipe or a device")
-    return os.fdopen(number, "rb")
 
 
 def _tell(reader: Reader, sidecars: Sequence[Path]) -> None:

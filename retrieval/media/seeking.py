@@ -10,10 +10,13 @@ from retrieval.errors import MediaError
 from retrieval.media.frames import shown_at
 from retrieval.media.screen import Screen
 from retrieval.media.video import ERRORS, MAX_PIXELS, Clock, open_container, pixels_of, screen_of
+from retrieval.messages import N_
 from retrieval.types import Pixels
 
 APART_S = 1.0
 """Times farther apart than this are sought one by one; nearer ones are decoded through."""
+_EARLIER_S = (0.0, 1.0, 12.0)
+"""Containers seek by the time of decoding, which is before that of showing: what they find may be too late."""
 
 
 def frames_at(file: IO[bytes], times_s: Sequence[float], target: int) -> Iterator[Pixels]:
@@ -26,7 +29,7 @@ def frames_at(file: IO[bytes], times_s: Sequence[float], target: int) -> Iterato
     """
     if not times_s:
         return
-    with contextlib.closing(_Seeker(file)) as seeker:
+    with contextlib.closing(Seeker(file)) as seeker:
         screen: Screen | None = None
         for group in _groups(times_s):
             shown = 0
@@ -35,7 +38,7 @@ def frames_at(file: IO[bytes], times_s: Sequence[float], target: int) -> Iterato
                 yield pixels_of(frame, screen, target)
                 shown += 1
             if shown < len(group):
-                raise MediaError("no frame of this video can be decoded")
+                raise MediaError(N_("no frame of this video can be decoded"))
 
 
 def _groups(times_s: Sequence[float]) -> Iterator[list[float]]:
@@ -49,8 +52,8 @@ def _groups(times_s: Sequence[float]) -> Iterator[list[float]]:
     yield group
 
 
-class _Seeker:
-    """Decodes from the keyframe before a time on."""
+class Seeker:
+    """Decodes from the keyframe before a time on; ``stream`` is what is decoded."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -63,13 +66,14 @@ class _Seeker:
         self._clock = Clock.of(self._container, self.stream)
 
     def close(self) -> None:
+        """Close the container; the file stays open."""
         self._container.close()
 
     def frames(self, from_s: float) -> Iterator[tuple[float, VideoFrame]]:
         """Yield frames with their times, the first of them not later than ``from_s`` where there is such a one."""
-        if self._seek(from_s):
+        for earlier_s in _EARLIER_S:
             came = False
-            for at_s, frame in self._decoded():
+            for at_s, frame in self._decoded() if self._seek(from_s - earlier_s) else ():
                 if not came and at_s > from_s:
                     break  # the container led too far
                 came = True
@@ -83,7 +87,7 @@ class _Seeker:
     def _seek(self, at_s: float) -> bool:
         """Go to the keyframe before a time; return whether the container could."""
         try:
-            offset = int((self._clock.start_s + at_s) / self._clock.base)
+            offset = int((self._clock.start_s + max(0.0, at_s)) / self._clock.base)
             self._container.seek(offset, stream=self.stream, backward=True)
         except ERRORS:
             return False

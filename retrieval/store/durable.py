@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from retrieval.errors import CollectionError, OutputError
+from retrieval.messages import _
 
 TEMPORARY = ".tmp"
 
@@ -32,41 +33,75 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def put(path: Path, write: Callable[[BinaryIO], object], *, over: bool = False, private: bool = False) -> None:
-    """Let ``write`` fill a temporary file with a name of its own beside ``path``, then put it in its place in one step.
+    """Let ``write`` fill a draft beside ``path``, then put it in its place in one step; see ``draft``.
 
-    ``over`` lets it take the place of a file that is there; ``private`` makes it readable by its owner alone, else it
-    is as readable as other new files. ``write`` may raise what it will: then nothing is left.
+    ``over`` lets it take the place of a file that is there. ``write`` may raise what it will: then nothing is left.
 
     Raises:
         FileExistsError: there is something of that name, and it is not to be written over.
         OutputError: the file cannot be written (a full disk, say); what was there before stays.
     """
-    temporary = path.with_name(f".sightseek-{secrets.token_hex(8)}{TEMPORARY}")  # short, whatever the name
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "w+b") as file, cleared(temporary):
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            if over:
-                temporary.replace(path)
-            else:
-                _put_beside_others(temporary, path)
-        sync_folder(path.parent)
+        with draft(path.parent, private=private) as begun:
+            write(begun.file)
+            begun.put(path, over=over)
     except FileExistsError:
         raise
     except OSError as error:
         raise output_error(path, error) from error
 
 
+@contextlib.contextmanager
+def draft(folder: Path, *, private: bool = False) -> Iterator["Draft"]:
+    """Open a temporary file in a folder, to be filled and put in its place; what is not put is removed.
+
+    ``private`` makes it readable by its owner alone, else it is as readable as other new files.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    temporary = folder / f".sightseek-{secrets.token_hex(8)}{TEMPORARY}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "w+b") as file:
+        try:
+            yield Draft(temporary, file)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+class Draft:
+    """A file that has no name of its own yet; ``file`` is open for reading and writing."""
+
+    def __init__(self, temporary: Path, file: BinaryIO) -> None:
+        """Use ``draft``."""
+        self.file = file
+        self._temporary = temporary
+
+    def put(self, path: Path, *, over: bool = False) -> None:
+        """Give what was written its name, in the same folder, in one step; it lasts.
+
+        Raises:
+            FileExistsError: there is something of that name, and not ``over``; another name may be tried.
+            OSError: it cannot be written.
+        """
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        if over:
+            self._temporary.replace(path)
+        else:
+            _put_beside_others(self._temporary, path)
+        sync_folder(path.parent)
+
+
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return what to raise where a result cannot be written."""
-    said = error.strerror or str(error)
-    return OutputError(f"cannot write {path}: {said}; make room or allow writing, then try again")
+    said = _("cannot write {path}: {reason}; make room or allow writing, then try again")
+    return OutputError(said.format(path=path, reason=error.strerror or str(error)))
 
 
 def _put_beside_others(temporary: Path, path: Path) -> None:
-    """Give a file its name unless something has it: by a second name where the disk knows such, else by claiming it."""
+    """Give a file its name unless something has it: by a second name where the disk has such, else by claiming it."""
     try:
         os.link(temporary, path)
     except FileExistsError:
