@@ -11,7 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from retrieval import __version__
-from retrieval.cli import evaluation, explaining, indexing, labelling, maintenance, models, searching, training
+from retrieval.cli import (
+    evaluation,
+    explaining,
+    exporting,
+    indexing,
+    labelling,
+    maintenance,
+    models,
+    searching,
+    training,
+)
 from retrieval.cli.dashes import QueryCommand
 from retrieval.cli.options import say, shown
 from retrieval.cli.previews import WithPreview
@@ -129,6 +139,7 @@ def _main(
 app.command("index")(indexing.index)
 app.command("search", cls=WithPreview)(searching.search)
 app.command("explain", cls=QueryCommand)(explaining.explain)
+app.command("export", cls=QueryCommand)(exporting.export)
 app.command("status")(maintenance.status)
 app.command("verify")(maintenance.verify)
 app.command("forget")(maintenance.forget)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from retrieval.errors import OutputError
+from retrieval.messages import _
 
 if TYPE_CHECKING:
     from retrieval.types import Hit
@@ -26,12 +27,11 @@ def open_hit(hit: "Hit") -> None:
         OutputError: the file is not there, or there is nothing to open it with.
     """
     if not os.path.isfile(hit.path):  # noqa: PTH113 - False for a name too long
-        raise OutputError(f"{hit.path} cannot be opened: it is not there; is its drive mounted?")
+        raise OutputError(_("{path} cannot be opened: it is not there; is its drive mounted?").format(path=hit.path))
     command = command_for(hit, sys.platform, os.environ, shutil.which)
     if command is None:
-        raise OutputError(
-            f"{hit.path} cannot be opened: there is no program that opens files; install xdg-utils, or mpv for videos"
-        )
+        said = _("{path} cannot be opened: there is no program that opens files; install xdg-utils, or mpv for videos")
+        raise OutputError(said.format(path=hit.path))
     if command[0] == "startfile":
         os.startfile(hit.path)  # type: ignore[attr-defined,unused-ignore]
         return
@@ -39,10 +39,12 @@ def open_hit(hit: "Hit") -> None:
     try:
         started = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
     except OSError as error:
-        raise OutputError(f"{hit.path} cannot be opened: {command[0]} does not run ({error.strerror})") from None
+        said = _("{path} cannot be opened: {program} does not run ({reason})")
+        raise OutputError(said.format(path=hit.path, program=command[0], reason=error.strerror)) from None
     with contextlib.suppress(subprocess.TimeoutExpired):
         if started.wait(_SETTLED_S):
-            raise OutputError(f"{hit.path} cannot be opened: {command[0]} failed; open the file by hand")
+            said = _("{path} cannot be opened: {program} failed; open the file by hand")
+            raise OutputError(said.format(path=hit.path, program=command[0]))
 
 
 def command_for(

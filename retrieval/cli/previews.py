@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from retrieval.cli.dashes import QueryCommand
 from retrieval.cli.options import say
 from retrieval.cli.quiet import native_libraries_silenced
+from retrieval.messages import _, retold
 
 if TYPE_CHECKING:
     from retrieval.types import Hit, Hits
@@ -89,11 +90,11 @@ def _protocol(preview: Preview) -> "Protocol | None":
     if preview is not Preview.auto:
         return preview.value  # type: ignore[return-value]
     if not sys.stdout.isatty():
-        say("no previews: the output is not a terminal; --preview kitty, iterm, sixel or blocks draws them anyway")
+        say(_("no previews: the output is not a terminal; --preview kitty, iterm, sixel or blocks draws them anyway"))
         return None
     protocol = detect(os.environ)
     if protocol is None:
-        say("no previews: this terminal draws no pictures; --preview blocks draws them of half blocks anyway")
+        say(_("no previews: this terminal draws no pictures; --preview blocks draws them of half blocks anyway"))
     return protocol
 
 
@@ -136,7 +137,7 @@ def _captions(row: "Sequence[Hit]", seen: "Sequence[Seen]", columns: int) -> Ite
         time = "" if hit.at_s is None else f"  {clock(hit.at_s)}"
         above.append(_cut(f"{hit.rank}  {hit.score:.4f}{time}", columns))
         name = visible(Path(hit.path).name)
-        below.append(_cut(name if one.pixels is not None else f"{name}: {visible(one.reason)}", columns))
+        below.append(_cut(name if one.pixels is not None else f"{name}: {visible(retold(one.reason))}", columns))
     yield "  ".join(above).rstrip()
     yield "  ".join(below).rstrip()
 

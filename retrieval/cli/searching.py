@@ -9,6 +9,7 @@ import typer
 from retrieval.cli.asking import Request, answered, asks
 from retrieval.cli.options import say
 from retrieval.cli.previews import Preview, print_previews
+from retrieval.messages import _
 
 if TYPE_CHECKING:
     from retrieval.types import Hits
@@ -42,9 +43,9 @@ def search(
     """Find pictures and moments of video, best first."""
     fmt = HitFormat.paths if null else fmt
     if explained and fmt is HitFormat.paths:
-        raise typer.BadParameter("--explain has no place among bare paths; use --format table, jsonl or html")
+        raise typer.BadParameter(_("--explain has no place among bare paths; use --format table, jsonl or html"))
     if preview is not None and fmt is not HitFormat.table:
-        raise typer.BadParameter("--preview goes with the table alone; leave out --format and -0")
+        raise typer.BadParameter(_("--preview goes with the table alone; leave out --format and -0"))
     with answered(request, explain=explained) as answer:
         hits, nothing = answer.hits, answer.nothing
     if preview is not None:

@@ -204,6 +204,14 @@ class Collection:
         """
         return self._reader.count(where)
 
+    def keys(self, where: Where | None = None) -> Keys:
+        """Return the keys of the items that a search with this filter chooses from, ``(n,) int64``, by path and time.
+
+        Raises:
+            QueryError: a filter that cannot be understood.
+        """
+        return self._reader.keys(where)
+
     def items(self, keys: Sequence[int] | Keys) -> list[ItemRow]:
         """Return the items of these keys, in their order.
 

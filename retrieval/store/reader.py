@@ -248,6 +248,14 @@ class Reader:
         sql = f"SELECT count(*) {_CHOSEN} AND {clause.sql}"
         return int(self.rows(sql, *clause.values)[0][0])
 
+    def keys(self, where: Where | None = None) -> Keys:
+        """Return the keys of the items that a search with this filter chooses from, ordered by path, time and key."""
+        clause = None if where is None else compile_where(where)
+        condition, values = ("1", []) if clause is None else (clause.sql, clause.values)
+        with self.connection() as connection:
+            sql = f"SELECT i.key {_CHOSEN} AND {condition} ORDER BY f.path, i.at_s, i.key"
+            return _keys(connection.execute(sql, values))
+
     def _check_found(self, found: bool, model_id: int) -> None:
         """Tell what was removed from what went with its model."""
         if not found and self.rows(f"SELECT {ACTIVE}") != [(model_id,)]:

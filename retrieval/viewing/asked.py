@@ -1,9 +1,12 @@
 """What was asked, for looking at: the words of a query, and the pictures of it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
-from retrieval.query import format_where, split_item
+from retrieval.query import format_where, read_item
 from retrieval.types import Part, Query
+
+_WITHOUT_PICTURE = frozenset({"text", "vector"})
 
 
 class AskedPicture(NamedTuple):
@@ -24,10 +27,10 @@ class AskedWith(NamedTuple):
 
 def asked_with(query: Query) -> AskedWith:
     """Return a query for looking at."""
-    words = [part for part in query.parts if part.kind == "text"]
+    words = [part for part in query.parts if part.kind in _WITHOUT_PICTURE]
     return AskedWith(
         " ".join(_signed(part, first=not at) for at, part in enumerate(words)),
-        tuple(_picture(part) for part in query.parts if part.kind != "text"),
+        tuple(_picture(part) for part in query.parts if part.kind not in _WITHOUT_PICTURE),
         "" if query.where is None else format_where(query.where),
     )
 
@@ -35,12 +38,14 @@ def asked_with(query: Query) -> AskedWith:
 def _signed(part: Part, first: bool) -> str:
     sign = "− " if part.weight < 0 else "" if first else "+ "
     weight = "" if abs(part.weight) == 1 else f"{abs(part.weight):g}:"
-    return sign + weight + part.value
+    return sign + weight + (part.value if part.kind == "text" else Path(part.value).name)
 
 
 def _picture(part: Part) -> AskedPicture:
-    name, at_s = split_item(part.value)
+    named = read_item(part.value)
     notes = ["without"] if part.weight < 0 else []
     if abs(part.weight) != 1:
         notes.append(f"weight {abs(part.weight):g}")
-    return AskedPicture(name, at_s, " ".join(notes))
+    if named.crop is not None:
+        notes.append("a region of")
+    return AskedPicture(named.path, named.at_s, " ".join(notes))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrieval.errors import MediaError
+from retrieval.messages import N_
 
 if TYPE_CHECKING:
     from retrieval.types import Hit, Pixels
@@ -92,7 +93,7 @@ def thumbnails(
             progress(len(found), len(wanted))
         if size > most_bytes:
             break
-    left_out = Thumbnail("", reason="left out to keep the page small")
+    left_out = Thumbnail("", reason=N_("left out to keep the page small"))
     return {spot: found.get(spot, left_out) for spot in wanted}
 
 
