@@ -143,7 +143,7 @@ def empty(kind: IndexKind, sample: FloatMatrix, count: int) -> tuple[IndexSpec, 
         graph.train(sample)
         return IndexSpec(kind, probes=64, trained_on=count), faiss.IndexIDMap2(graph)
     lists = min(lists_for(count), max(1, len(sample) // POINTS_A_LIST))
-    codes = f"PQ{dim // 4}x4fs" if kind == "ivfpq" else "RaBitQfs"
+    codes = f"PQ{dim // 2}x4fs" if kind == "ivfpq" else "RaBitQfs"
     index = faiss.index_factory(dim, f"IVF{lists},{codes}", metric)
     index.cp.niter, index.cp.seed = 8, _SEED
     index.train(np.ascontiguousarray(sample[: max(POINTS_A_LIST * lists, 4096)]))

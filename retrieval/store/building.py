@@ -82,10 +82,11 @@ def build(spec: IndexSpec, connection: sqlite3.Connection, at: Mark, file: Path 
     for keys, rows in catalog.stored_vectors(connection, at):
         vectors.append(keys, rows)
         vectors.flush()
-    return _encoded(spec, vectors)
+    return encoded(spec, vectors)
 
 
-def _encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
+def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
+    """Return an index over vectors, trained on a sample of them."""
     count = len(vectors.all_keys)
     rng = np.random.default_rng(count)
     lists = approximate.lists_for(count)

@@ -1,0 +1,204 @@
+"""Measures each kind of vector index beside exact search: recall, speed, memory, and what adding costs.
+
+    python -m benchmarks.index_kinds FOLDER [--count 1000000] [--kinds ivfpq rabitq hnsw] [--cache FILE.npz]
+
+FOLDER holds images/ and captions.tsv (image, split, caption). Beyond the pictures there are, vectors are drawn from a
+mixture fitted to the built-in model's vectors of these pictures: a point between a picture and one of its twenty
+nearest, moved by the difference of two other neighbours (as in Chawla et al., SMOTE, 2002). Text queries are vectors of
+real captions; picture queries are held out from the same mixture. The index is tuned on other captions and pictures
+than it is measured on. Ratios are of medians of single queries on one thread, exact and approximate in turn.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import faiss as _faiss
+import numpy as np
+
+from benchmarks.machine import machine
+from retrieval.config import IndexKind, IndexSpec
+from retrieval.store import approximate, building, exact
+from retrieval.store.approximate import Approximate
+from retrieval.store.records import Mark
+from retrieval.store.vectors import Flat, nearest, save
+from retrieval.types import FloatMatrix
+
+faiss: Any = _faiss
+NEIGHBOURS = 20
+QUERIES = 200
+ADDED = 1000
+_BLOCK = 50_000
+
+_MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np
+import faiss
+from retrieval.config import IndexSpec
+from retrieval.store.records import Mark
+from retrieval.store.vectors import load, nearest
+import json
+faiss.omp_set_num_threads(1)
+def anonymous():
+    return sum(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("RssAnon")) / 1024
+before = anonymous()
+folder, spec, dim = Path(sys.argv[1]), IndexSpec(**json.loads(sys.argv[2])), int(sys.argv[3])
+index, _ = load(folder / "vectors.faiss", Mark(1, 1, dim, 1, 0), spec)
+queries = np.load(folder / "queries.npy")
+for query in queries:
+    nearest(index, query[None], 10, None)
+print(anonymous(), before)
+"""
+
+
+def vectors_of(folder: Path, cache: Path | None) -> tuple[FloatMatrix, FloatMatrix]:
+    """Return the built-in model's vectors of pictures and captions, ``(n, dim)`` each, kept in ``cache``."""
+    if cache is not None and cache.exists():
+        kept = np.load(cache)
+        return kept["pictures"].astype(np.float32), kept["captions"].astype(np.float32)
+    from retrieval.embedding import open_embedder
+    from retrieval.embedding.stream import Embedded, Job, embed_stream
+
+    embedder = open_embedder()
+    lines = (folder / "captions.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines]
+    names = list(dict.fromkeys(row[0] for row in rows if row[1] != "test"))
+    stream = embed_stream((Job(folder / "images" / name) for name in names), embedder, digest=False)
+    pictures = np.concatenate([one.vectors for one in stream if isinstance(one, Embedded)])
+    captions = embedder.embed_texts([row[2] for row in rows if row[1] != "test"][::8])
+    if cache is not None:
+        np.savez(cache, pictures=pictures, captions=captions)
+    return pictures, captions
+
+
+class Mixture:
+    """Draws vectors that lie as pictures do."""
+
+    def __init__(self, pictures: FloatMatrix) -> None:
+        index = faiss.IndexFlatIP(pictures.shape[1])
+        index.add(pictures)
+        self._pictures = pictures
+        self._near = index.search(pictures, NEIGHBOURS + 1)[1][:, 1:]
+
+    def draw(self, count: int, rng: np.random.Generator) -> FloatMatrix:
+        """Return ``(count, dim) float32``, rows of length 1."""
+        start = rng.integers(0, len(self._pictures), count)
+        first, second, third = (self._near[start, rng.integers(0, NEIGHBOURS, count)] for _ in range(3))
+        share = rng.uniform(0.0, 0.6, (count, 1)).astype(np.float32)
+        rows = self._pictures[start] * (1 - share) + self._pictures[first] * share
+        rows += 0.5 * (self._pictures[second] - self._pictures[third])
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows.astype(np.float32)
+
+
+def median_s(index: Flat | Approximate, queries: FloatMatrix) -> float:
+    """Return the median time of one query for ten neighbours, as a collection asks it, in seconds."""
+    times = []
+    for query in queries:
+        started = time.perf_counter()
+        nearest(index, query[None], 10, None)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def recall(index: Approximate, queries: FloatMatrix) -> float:
+    """Return the share of the exact ten nearest that is found, in per cent."""
+    truth = approximate.nearest_exactly(index.exact, queries, np.full(len(queries), -1, np.int64), 10)
+    found = nearest(index, queries, 10, None).keys
+    same = [len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]
+    return round(100 * float(np.mean(same)) / 10, 2)
+
+
+def fitted(kind: IndexKind, vectors: exact.Exact, texts: FloatMatrix) -> tuple[Approximate, float]:
+    """Return a trained and tuned index over vectors, and the seconds that took."""
+    started = time.perf_counter()
+    index = building.encoded(IndexSpec(kind), vectors)
+    building.tune(index, True, lambda: texts)
+    return index, time.perf_counter() - started
+
+
+def measured(index: Approximate, flat_s: dict[str, float], queries: dict[str, FloatMatrix]) -> dict[str, object]:
+    """Return recall and speed for each kind of query."""
+    found: dict[str, object] = {}
+    for name, rows in queries.items():
+        took_s = median_s(index, rows)
+        found[name] = {"recall@10": recall(index, rows), "faster_than_flat": round(flat_s[name] / took_s, 1)}
+        found[name] |= {"ms": round(1000 * took_s, 2)}  # type: ignore[operator]
+    return found
+
+
+def flat_times(vectors: exact.Exact, queries: dict[str, FloatMatrix]) -> dict[str, float]:
+    """Return the median time of exact search with one thread, in seconds."""
+    flat = Flat(vectors.dim)
+    for at in range(0, len(vectors), _BLOCK):
+        places = np.arange(at, min(len(vectors), at + _BLOCK))
+        flat.codes.add_with_ids(vectors.at(places), vectors.all_keys[places])
+    flat._sync()
+    return {name: median_s(flat, rows[:50]) for name, rows in queries.items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--kinds", nargs="+", default=["ivfpq", "rabitq", "hnsw"])
+    parser.add_argument("--cache", type=Path)
+    given = parser.parse_args()
+    pictures, captions = vectors_of(given.folder, given.cache)
+    rng = np.random.default_rng(0)
+    captions = captions[rng.permutation(len(captions))]
+    mixture, dim = Mixture(pictures), pictures.shape[1]
+    queries = {"text": captions[:QUERIES], "picture": mixture.draw(QUERIES, rng)}
+    report: dict[str, object] = {"count": given.count, "dim": dim}
+    with tempfile.TemporaryDirectory() as temporary:
+        at = Mark(1, 1, dim, 1, 0)
+        vectors = exact.create(Path(temporary) / exact.FILE, at)
+        for first in range(0, given.count, _BLOCK):
+            block = np.arange(first + 1, min(given.count, first + _BLOCK) + 1)
+            vectors.append(block, mixture.draw(len(block), rng))
+            vectors.flush()
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)
+        flat_s = flat_times(vectors, queries)
+        report["flat_ms"] = {name: round(1000 * value, 2) for name, value in flat_s.items()}
+        np.save(Path(temporary) / "queries.npy", np.concatenate([rows[:50] for rows in queries.values()]))
+        for kind in given.kinds:
+            faiss.omp_set_num_threads(threads)
+            index, took_s = fitted(kind, vectors, captions[QUERIES:])
+            faiss.omp_set_num_threads(1)
+            found = {"trained_s": round(took_s, 1), "spec": _spec(index.spec), **measured(index, flat_s, queries)}
+            save(Path(temporary) / "vectors.faiss", index, at)
+            found |= _memory(Path(temporary), index.spec, dim)
+            started = time.perf_counter()
+            last = int(vectors.all_keys[-1])
+            index.add(np.arange(last + 1, last + 1 + ADDED), mixture.draw(ADDED, rng))
+            found["add_1000_s"] = round(time.perf_counter() - started, 3)
+            report[kind] = found
+            sys.stderr.write(json.dumps({kind: found}) + "\n")
+    print(json.dumps({**report, **machine()}, indent=1))
+
+
+def _spec(spec: IndexSpec) -> dict[str, object]:
+    return {"lists": spec.lists, "probes": spec.probes, "candidates": spec.candidates, "recall": spec.recall}
+
+
+def _memory(folder: Path, spec: IndexSpec, dim: int) -> dict[str, object]:
+    """Return the anonymous memory of a process that opens the index and asks, less what its imports take, in MB."""
+    from dataclasses import asdict
+
+    command = [sys.executable, "-c", _MEMORY, str(folder), json.dumps(asdict(spec)), str(dim)]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    held, before = map(float, ran.stdout.split())
+    return {"anonymous_mb": round(held), "of_that_imports_mb": round(before)}
+
+
+if __name__ == "__main__":
+    main()
