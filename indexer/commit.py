@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
+
 from indexer.plan import Copy
 from indexer.report import IndexOptions, Summary
+from retrieval.embedding.base import all_alike
 from retrieval.embedding.stream import Embedded, Failed
 from retrieval.store import Collection, Entry
+from retrieval.types import FloatMatrix
 
 if TYPE_CHECKING:
     from retrieval.store.writer import Writer
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 Heading = Literal["added", "changed", "retried", "renewed"]
 """Under which heading of the summary a file is counted once it is embedded."""
 State = Literal["as found", "changed", "vanished"]
+_SOME = 256
 
 
 class Task(NamedTuple):
@@ -45,6 +50,7 @@ class Committer:
         self._copies = copies
         self._options = options
         self._summary = summary
+        self._some: dict[bytes, FloatMatrix] = {}  # the first vectors, by the content they are of
         self._waiting: list[Embedded | Failed] = []
         self._committed_s = self._saved_s = time.monotonic()
 
@@ -65,6 +71,10 @@ class Committer:
             self.flush()
             self._collection.save_index()
             self._saved_s = time.monotonic()
+
+    def suspicious(self) -> bool:
+        """Return whether files of different content got nearly the same vector, so that searches would mean nothing."""
+        return len(self._some) > 1 and all_alike(np.concatenate(list(self._some.values())))
 
     def flush(self) -> None:
         """Commit all that waits, then the copies of it.
@@ -92,6 +102,8 @@ class Committer:
             setattr(self._summary, task.heading, getattr(self._summary, task.heading) + 1)
             self._summary.embedded += 1
             self._summary.items += len(result.items)
+            if len(self._some) < _SOME:
+                self._some[result.digest] = result.vectors[:1]
             self._summary.notes.extend((task.entry.path, note) for note in result.notes)
 
     def _follow(self, done: Sequence[tuple[Embedded | Failed, State]]) -> None:

@@ -19,6 +19,7 @@ from retrieval.config import Sampling
 from retrieval.embedding import Embedder
 from retrieval.embedding.stream import Embedded, Failed, Job, content_digest, embed_stream, never
 from retrieval.errors import CollectionError, ModelError
+from retrieval.messages import _
 from retrieval.store import Collection, Entry, FileRecord
 from retrieval.types import FloatMatrix
 
@@ -149,6 +150,7 @@ class _Run:
             partial(content_digest, cancelled=self._stop),
             missing=found.missing,
             retry_failed=options.retry_failed,
+            again=frozenset() if options.again is None else self._collection.file_ids(options.again),
             recognise=not reembed,
         )
         if self._stop():
@@ -212,6 +214,9 @@ class _Run:
             if not self._stream(tasks, committer, meter):
                 return False
             tasks, committer.late = committer.late, []
+        if committer.suspicious():
+            found = _("all pictures got nearly the same vector, so searches mean nothing; use another model: {command}")
+            self._collection.notes.append(found.format(command="sightseek index --model NAME --reembed"))
         return True
 
     def _stream(self, tasks: list[Task], committer: Committer, meter: "_Meter") -> bool:

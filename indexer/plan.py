@@ -38,8 +38,8 @@ class Plan:
     """What is to be done; each entry is in exactly one of the lists (``gone`` holds records alone).
 
     ``new`` and ``changed`` are embedded, ``retried`` failed before and are tried again, ``pending`` are known but have
-    no vectors of the model being written. ``touched`` have another time and the same content, ``returned`` were gone
-    and are there again, ``failed`` failed before and have not changed since. ``described``
+    no vectors of the model being written, or are to get them anew. ``touched`` have another time and the same content,
+    ``returned`` were gone and are there again, ``failed`` failed before and have not changed since. ``described``
     names, once more, those which keep their vectors but must be read again, since less was told of them once, or since
     their sidecars are others now.
     """
@@ -71,13 +71,15 @@ def plan(
     *,
     missing: Callable[[FileRecord], bool] = lambda record: True,
     retry_failed: bool = False,
+    again: Container[int] = frozenset(),
     recognise: bool = True,
 ) -> Plan:
     """Sort entries and records out; neither needs to be in order, no path may occur twice in either.
 
     ``digest`` is asked only for entries whose size makes it matter; when it raises ``OSError`` the file counts as new,
     so that embedding it fails with the reason. ``missing`` tells whether a record whose path was not found is gone
-    (false for files of sources that are offline or were not scanned). Without ``recognise`` no copies are looked for:
+    (false for files of sources that are offline or were not scanned). Files whose ids are in ``again`` are embedded
+    although they have not changed. Without ``recognise`` no copies are looked for:
     each file without vectors is embedded.
     """
     result = Plan()
@@ -92,7 +94,7 @@ def plan(
             unknown.append((entry, None))
         elif entry is not None and record is not None:
             pair = Pair(record, entry)
-            if not _known(result, pair, digests, retry_failed):
+            if not _known(result, pair, digests, retry_failed, again):
                 unknown.append((entry, record))
             elif record.embedded:
                 settled.append(pair)
@@ -126,15 +128,15 @@ def _to_describe(result: Plan) -> list[Entry]:
     return sorted(found, key=lambda entry: os.fsencode(entry.path))
 
 
-def _known(result: Plan, pair: Pair, digests: "_Digests", retry_failed: bool) -> bool:
+def _known(result: Plan, pair: Pair, digests: "_Digests", retry_failed: bool, again: Container[int]) -> bool:
     """File a pair whose content is what the catalog has; return false when it is not."""
     record, entry = pair
     same_time = (record.size_bytes, record.mtime_ns) == (entry.size_bytes, entry.mtime_ns)
     if not same_time and not (record.size_bytes == entry.size_bytes and digests.equal(entry, record)):
         return False
-    if record.status == "failed" and retry_failed:
+    if record.status == "failed" and (retry_failed or record.id in again):
         result.retried.append(pair)
-    elif record.status == "ok" and not record.embedded:
+    elif record.status == "ok" and (record.id in again or not record.embedded):
         result.pending.append(pair)
     elif record.gone:
         result.returned.append(pair)

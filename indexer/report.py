@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.config import IndexChoice, IndexSpec, Sampling
+from retrieval.types import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,16 +13,18 @@ class IndexOptions:
     """Choices of one run.
 
     ``exclude`` are gitignore patterns relative to each source. ``retry_failed`` tries files again that failed before
-    and have not changed. ``jobs`` is the number of decoding threads (0: chosen by the number of processors).
-    ``dry_run`` only counts. ``reembed`` embeds the whole collection with the given embedder and ``sampling`` (``None``:
-    as it is) and then switches to it. ``index`` names the kind of vector index (``auto``: by size; ``None``: as
-    before). What is embedded is committed each ``commit_s`` seconds or ``commit_files`` files, and the vector index is
-    saved each ``save_s`` seconds (it is derived: a run that dies between loses nothing).
+    and have not changed, ``again`` embeds anew what a filter selects. ``jobs`` is the number of decoding threads (0:
+    chosen by the number of processors). ``dry_run`` only counts. ``reembed`` embeds the whole collection with the given
+    embedder and ``sampling`` (``None``: as it is) and then switches to it. ``index`` names the kind of vector index
+    (``auto``: by size; ``None``: as before). What is embedded is committed each ``commit_s`` seconds or
+    ``commit_files`` files, and the vector index is saved each ``save_s`` seconds (it is derived: a run that dies
+    between loses nothing).
     """
 
     exclude: tuple[str, ...] = ()
     retry_failed: bool = False
     jobs: int = 0
+    again: Where | None = None
     dry_run: bool = False
     reembed: bool = False
     sampling: Sampling | None = None

@@ -17,6 +17,7 @@ from retrieval.messages import _
 
 _NEEDED = ("numpy", "pillow", "pillow-heif", "av", "onnxruntime", "tokenizers", "sqlalchemy", "alembic")
 _FAISS_BUILDS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12-cuvs", "faiss-gpu-cu13-cuvs")
+_SAMPLED = 256
 _SPARE_BYTES = 500_000_000
 
 
@@ -125,15 +126,16 @@ def _starter() -> Finding:
 
 
 def _collection(folder: Path) -> Iterator[Finding]:
+    from retrieval.embedding.base import all_alike
     from retrieval.store import Collection
 
     name = _("collection")
     try:
         with Collection.open(folder) as opened:
             stats = opened.stats()
-            opened.search(
-                np.zeros((1, opened.manifest.spec.dim), np.float32), 1
-            )  # loads the index, and tells of damage
+            # Nothing is nearer to nothing: this gives the oldest items, loads the index, and tells of damage.
+            some = opened.search(np.zeros((1, opened.manifest.spec.dim), np.float32), _SAMPLED).keys[0]
+            alike = all_alike(opened.vectors(some[some >= 0]))
             notes = list(opened.notes)
     except CollectionNotFound:
         yield Finding(name, _("none yet at {folder}").format(folder=folder), advice="sightseek index FOLDER")
@@ -145,6 +147,10 @@ def _collection(folder: Path) -> Iterator[Finding]:
     yield Finding(name, held.format(files=stats.files, items=stats.items, model=stats.model))
     for note in notes:
         yield Finding(name, note, False, "sightseek verify --repair")
+    if alike:
+        advice = _("use another model: sightseek index --model NAME --reembed")
+        found = _("all pictures have nearly the same vector, so searches mean nothing")
+        yield Finding(_("vectors"), found, False, advice)
     for source in stats.sources:
         if source.offline:
             yield Finding(

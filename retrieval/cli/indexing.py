@@ -58,9 +58,14 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try files again that could not be read.")] = (
         False
     ),
+    again: Annotated[
+        str, typer.Option("--again", metavar="EXPR", help="Embed anew what this filter selects: kind:video ...")
+    ] = "",
     model: ModelOption = None,
     device: DeviceOption = None,
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=0, help="Decoding threads; 0 chooses.")] = 0,
+    jobs: Annotated[
+        int, typer.Option("--jobs", metavar="N", min=0, help="Threads that decode, and the model's; 0 chooses.")
+    ] = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Stay and follow changes until Ctrl-C.")] = False,
     frames: Annotated[
         str | None,
@@ -77,6 +82,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
     """
     from indexer import IndexOptions
     from retrieval.config import Sampling
+    from retrieval.filters import parse_where
 
     settings = settings_for(collection, device)
     options = IndexOptions(
@@ -86,6 +92,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         dry_run=dry_run,
         reembed=reembed,
         sampling=Sampling.parse(frames) if frames else None,
+        again=parse_where(again),
         index=kind.value if kind else None,
     )
     sources = [_wanted(path) for path in paths or []]
@@ -102,7 +109,10 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         failed = bool(summary.failed)
         if watch and not dry_run and not summary.interrupted:
             # What was asked for once is done; from now on only changes count.
-            failed = _follow(target, embedder, replace(options, reembed=False, retry_failed=False), stop) or failed
+            failed = (
+                _follow(target, embedder, replace(options, reembed=False, retry_failed=False, again=None), stop)
+                or failed
+            )
     if summary.interrupted:
         raise typer.Exit(130)
     if failed:
@@ -142,7 +152,7 @@ def _opened(
                 raise RetrievalError(
                     f"{shown(path)} does not exist; check the spelling, or connect its drive"
                 ) from None
-        embedder = open_embedder(model or settings.model or DEFAULT_MODEL, settings.device)
+        embedder = open_embedder(model or settings.model or DEFAULT_MODEL, settings.device, options.jobs)
         # A dry run must leave nothing behind, so it plans against an empty collection that goes away again.
         with tempfile.TemporaryDirectory(prefix="sightseek-") as scratch:
             folder = Path(scratch) / "collection" if options.dry_run else settings.collection
@@ -159,15 +169,15 @@ def _embedder_of(target: "Collection", settings: "Settings", model: str | None, 
 
     if options.reembed:
         under_way = target.building
-        return open_embedder(model or (under_way or target.manifest.spec).name, settings.device)
+        return open_embedder(model or (under_way or target.manifest.spec).name, settings.device, options.jobs)
     if options.sampling not in (None, target.manifest.sampling):
         raise CollectionError(
             f"this collection samples videos by --frames {target.manifest.sampling}; "
             f"add --reembed to embed it again with --frames {options.sampling}"
         )
     if model is None:
-        return embedder_for(target.manifest.spec, settings.device)
-    embedder = open_embedder(model, settings.device)
+        return embedder_for(target.manifest.spec, settings.device, options.jobs)
+    embedder = open_embedder(model, settings.device, options.jobs)
     target.check_model(embedder.spec)
     if embedder.spec.name != target.manifest.spec.name and not options.dry_run:
         say(f"the model is found at {shown(embedder.spec.name)} from now on")

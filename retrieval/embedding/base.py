@@ -143,6 +143,13 @@ def usable(vectors: FloatMatrix) -> NDArray[np.bool_]:
     return good
 
 
+def all_alike(vectors: FloatMatrix) -> bool:
+    """Return whether vectors ``(n, dim)`` of different pictures, 8 or more, hardly differ: the model is broken then."""
+    if len(vectors) < 8:
+        return False
+    return bool((vectors @ vectors.mean(axis=0) > 1 - 1e-3).all())
+
+
 def cut_note(text: str, tokens: Callable[[str], Sequence[int]]) -> list[str]:
     """Say how much of a text that is known to be too long is read.
 

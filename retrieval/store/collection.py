@@ -212,6 +212,14 @@ class Collection:
         """
         return self._reader.keys(where)
 
+    def file_ids(self, where: Where) -> frozenset[int]:
+        """Return the ids of the files that a filter selects, those that failed or are gone too.
+
+        Raises:
+            QueryError: a filter that cannot be understood.
+        """
+        return self._reader.file_ids(where)
+
     def items(self, keys: Sequence[int] | Keys) -> list[ItemRow]:
         """Return the items of these keys, in their order.
 

@@ -237,6 +237,11 @@ class Reader:
         self._check_found(found.keys() >= set(wanted), model_id)
         return [found[key] for key in wanted]
 
+    def file_ids(self, where: Where) -> frozenset[int]:
+        """Return the ids of the files a filter selects, those that failed or are gone too."""
+        clause = compile_where(where)
+        return frozenset(id_ for (id_,) in self.rows(f"SELECT f.id FROM files f WHERE {clause.sql}", *clause.values))
+
     def count(self, where: Where | None = None) -> int:
         """Return how many items a search with this filter chooses from."""
         if where is None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from indexer import IndexOptions, Progress, index
-from retrieval.embedding import open_embedder
+from retrieval.diagnose import examine
+from retrieval.embedding import Embedder, open_embedder
 from retrieval.errors import CollectionError, CollectionLocked, ModelError, ModelMismatch, RetrievalError
+from retrieval.filters import parse_where
 from retrieval.store import Collection
 from tests.indexer.conftest import Desk, did
 from tests.media_makers import draw_picture, truncate, write_clip, write_picture
@@ -460,3 +462,50 @@ def test_paths_are_taken_as_they_are_meant(filled: Desk, monkeypatch):
     assert filled.did(Path("media/../media/album/")) == {"same": 4}
     with filled.open(write=False) as collection:
         assert len(collection.sources()) == 1
+
+
+def test_what_a_filter_selects_is_embedded_again(desk: Desk) -> None:
+    for seed in range(3):
+        desk.picture(f"{seed}.png", seed)
+    desk.clip("a.mp4")
+    (desk.media / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    desk.run()
+    before = {name: desk.keys(name) for name in desk.records() if name != "bad.jpg"}
+    assert desk.did(again=parse_where("kind:video")) == {"renewed": 1, "same": 3, "failed_before": 1}
+    after = {name: desk.keys(name) for name in before}
+    assert {name for name in before if before[name] != after[name]} == {"a.mp4"}
+    assert desk.did(again=parse_where("ext:jpg or path:2*")) == {"renewed": 1, "same": 3, "failed": 1}
+    assert desk.did(again=parse_where("path:nowhere/**")) == {"same": 4, "failed_before": 1}
+    assert desk.did() == {"same": 4, "failed_before": 1}
+
+
+class Numb:
+    """A model whose weights are lost: it sees the same in everything."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.spec, self.dim, self.batch_size = embedder.spec, embedder.dim, embedder.batch_size
+        self.preprocess = embedder.preprocess
+
+    def embed_pixels(self, batch: np.ndarray) -> np.ndarray:
+        return np.tile(np.eye(1, self.dim, dtype=np.float32), (len(batch), 1))
+
+
+@pytest.mark.parametrize(("count", "told"), [(8, True), (7, False)])
+def test_vectors_that_are_all_alike_are_noticed(desk: Desk, count: int, told: bool) -> None:
+    for seed in range(count):
+        desk.picture(f"{seed}.png", seed)
+    with desk.open() as collection:
+        index(collection, Numb(desk.embedder), [desk.media])
+        assert any("same vector" in note for note in collection.notes) == told
+    assert bool([one for one in examine(desk.home) if "same vector" in one.value]) == told
+    if told:
+        desk.run(again=parse_where("kind:image"))  # with a sound model
+        assert not [one for one in examine(desk.home) if "same vector" in one.value]
+
+
+def test_copies_of_one_picture_are_no_sign_of_a_broken_model(desk: Desk) -> None:
+    for number in range(9):
+        desk.picture(f"{number}.png", 1)
+    with desk.open() as collection:
+        index(collection, desk.embedder, [desk.media])
+        assert collection.notes == []
