@@ -11,6 +11,7 @@ import numpy as np
 
 from retrieval.config import IndexChoice, IndexSpec
 from retrieval.errors import CollectionError, ModelMismatch
+from retrieval.messages import _
 from retrieval.store import exact, seal
 from retrieval.store import reader as catalog
 from retrieval.store.lock import SharedLock
@@ -109,9 +110,8 @@ class LiveIndex:
             spec = catalog.index_spec(connection)
             due = building.wanted(spec, self._index, choice)
             if choice not in (None, "auto", due.kind):
-                self._notes.append(
-                    f"too few items for {choice}, which needs {building.SMALL}: they are searched exactly"
-                )
+                message = _("too few items for {kind}, which needs {count}; the search is exact")
+                self._notes.append(message.format(kind=choice, count=building.SMALL))
                 return None
             chosen = spec.chosen if choice is None else choice != "auto"
             if not due.anew:
