@@ -124,8 +124,8 @@ class Term:
     """One comparison of a filter: ``field op value``, as in ``kind:video`` or ``size>1MB``.
 
     ``value`` is normalised to the unit of the column: bytes for size, seconds for duration, pixels for width and
-    height, ISO 8601 prefixes for date, lower case for ext and kind; path keeps its glob. ``text`` is the value as
-    written.
+    height, stars for rating, a canonical period (``filters.periods``) or place (``filters.places``), lower case for
+    ext, kind and orientation; patterns stay as they are. ``text`` is the value as written.
     """
 
     field: str

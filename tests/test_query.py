@@ -1,6 +1,7 @@
 """The grammar of queries and filters: what is read, what is refused, and that printing and reading are inverse."""
 
 import math
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from retrieval.errors import QueryError
 from retrieval.filters import FIELDS
+from retrieval.filters.periods import bounds, canonical_period
+from retrieval.filters.places import distance_m, format_box, format_near, read_box, read_near
 from retrieval.query import format_item, format_where, parse_query, parse_where, quote_part, split_item
 from retrieval.types import And, Not, Or, Part, Query, Term, Where
 
@@ -23,21 +26,77 @@ WEIGHTS = st.floats(allow_nan=False, allow_infinity=False).filter(bool)
 PARTS = st.builds(Part, st.sampled_from(["text", "image", "clip", "item", "vector"]), VALUES.filter(str.strip), WEIGHTS)
 
 
+def periods() -> st.SearchStrategy[str]:
+    day = st.dates().map(str)
+    absolute = (
+        day | day.map(lambda text: text[:7]) | day.map(lambda text: text[:4]) | day.map(lambda text: text + "T09:41")
+    )
+    ago = st.builds("-{}{}".format, st.integers(0, 999_999), st.sampled_from("dwmy"))
+    point = absolute | ago | st.sampled_from(["today", "yesterday"])
+    last = st.builds("last-{} {}".format, st.integers(0, 999_999), st.sampled_from(["day", "weeks", "MONTHS", "year"]))
+    ranges = st.builds("{}..{}".format, point | st.just(""), point | st.just(""))
+    return st.one_of(point, last, ranges, st.sampled_from(["this week", "this-year"])).filter(canonical_period)
+
+
+DEGREES = st.floats(-90, 90)
+PLACES = st.builds(
+    "{:.9f},{:.9f},{:.4f}{}".format,
+    DEGREES,
+    DEGREES.map(lambda x: 2 * x),
+    st.floats(0.01, 9000),
+    st.sampled_from(["m", "km", "mi"]),
+)
+BOXES = st.tuples(DEGREES, DEGREES, DEGREES, DEGREES).map(
+    lambda four: f"{min(four[:2]):.9f},{2 * four[2]:.9f},{max(four[:2]):.9f},{2 * four[3]:.9f}"
+)
+
+
 def terms() -> st.SearchStrategy[Where]:
     numbers = st.floats(0, 1e300, allow_nan=False) | st.integers(0, 10**13).map(float)
     ordered = st.sampled_from([":", "=", "!=", "<", "<=", ">", ">="])
     named = st.sampled_from([":", "=", "!="])
-    day = st.dates().map(str)
-    dates = (
-        day | day.map(lambda text: text[:7]) | day.map(lambda text: text[:4]) | day.map(lambda text: text + "T09:41")
-    )
+    shapes = st.sampled_from(["landscape", "portrait", "square"])
     return st.one_of(
         st.builds(Term, st.just("kind"), named, st.sampled_from(["image", "video"])),
         st.builds(Term, st.just("path"), named, ANY_TEXT),
+        st.builds(Term, st.just("name"), named, ANY_TEXT.filter(lambda text: "/" not in text)),
+        st.builds(Term, st.sampled_from(["camera", "keyword"]), named, ANY_TEXT.filter(str.strip)),
+        st.builds(Term, st.just("told"), named, ANY_TEXT.map(lambda text: text + "a")),
         st.builds(Term, st.just("ext"), named, ANY_TEXT.map(str.lower).filter(lambda text: not text.startswith("."))),
-        st.builds(Term, st.just("date"), ordered, dates),
-        st.builds(Term, st.sampled_from(["size", "duration", "width", "height"]), ordered, numbers),
+        st.builds(Term, st.just("orientation"), named, shapes),
+        st.builds(Term, st.sampled_from(["date", "taken", "modified"]), ordered, periods().map(canonical_period)),
+        st.builds(Term, st.just("near"), named, PLACES.map(lambda text: format_near(read_near(text)))),
+        st.builds(Term, st.just("box"), named, BOXES.map(lambda text: format_box(read_box(text)))),
+        st.builds(Term, st.just("rating"), ordered, st.floats(0, 5)),
+        st.builds(
+            Term,
+            st.sampled_from(["size", "duration", "width", "height", "megapixels", "aspect"]),
+            ordered,
+            numbers,
+        ),
     )
+
+
+@given(periods(), st.dates())
+def test_a_period_ends_after_it_begins_and_is_kept_as_it_is_printed(period, today):
+    kept = canonical_period(period)
+    assert canonical_period(kept) == kept
+    if ".." not in kept:
+        start, end = bounds(kept, today)
+        assert start < end or start.date() == date.max
+
+
+@given(DEGREES, DEGREES.map(lambda x: 2 * x), DEGREES, DEGREES.map(lambda x: 2 * x))
+def test_distances_are_the_same_both_ways_and_at_most_half_the_way_round(one, along, other, further):
+    there = distance_m(one, along, other, further)
+    assert 0 <= there <= 20_015_200
+    assert there == pytest.approx(distance_m(other, further, one, along), abs=0.01)
+    assert there >= 111_100 * abs(one - other) - 1
+
+
+def test_a_known_distance():
+    assert distance_m(48.8566, 2.3522, 51.5074, -0.1278) == pytest.approx(343_600, rel=0.005)  # Paris to London
+    assert distance_m(0, 179.9, 0, -179.9) == pytest.approx(22_239, rel=0.001)
 
 
 def wheres() -> st.SearchStrategy[Where]:
@@ -244,20 +303,36 @@ def test_words_that_lost_their_quotes_get_them_back(words, part):
 
 
 def test_a_filter_of_all_fields():
-    where = parse_where("kind:video path:holiday/** ext:.JPG date>2024-05 size>1MB duration<60 width>=1920 height!=10")
+    where = parse_where(
+        "kind:video path:holiday/** ext:.JPG name:IMG_* date>2024-05 taken:today modified<-7d size>1MB duration<60 "
+        "width>=1920 height!=10 megapixels>12MP aspect>=16:9 orientation:Portrait camera:nikon near:48.86,2.35,5km "
+        'box:48.8,2.2,48.9,2.5 rating>=4 keyword:holiday told:"at dusk"'
+    )
     assert where == And(
         (
             Term("kind", ":", "video"),
             Term("path", ":", "holiday/**"),
             Term("ext", ":", "jpg"),
+            Term("name", ":", "IMG_*"),
             Term("date", ">", "2024-05"),
+            Term("taken", ":", "today"),
+            Term("modified", "<", "-7d"),
             Term("size", ">", 1e6),
             Term("duration", "<", 60.0),
             Term("width", ">=", 1920.0),
             Term("height", "!=", 10.0),
+            Term("megapixels", ">", 12.0),
+            Term("aspect", ">=", 16 / 9),
+            Term("orientation", ":", "portrait"),
+            Term("camera", ":", "nikon"),
+            Term("near", ":", "48.86,2.35,5km"),
+            Term("box", ":", "48.8,2.2,48.9,2.5"),
+            Term("rating", ">=", 4.0),
+            Term("keyword", ":", "holiday"),
+            Term("told", ":", "at dusk"),
         )
     )
-    assert {clause.field for clause in where.clauses} == set(FIELDS)
+    assert [clause.field for clause in where.clauses] == list(FIELDS)
     assert where.clauses[2].text == ".JPG"
 
 
@@ -311,6 +386,96 @@ def test_dates(text):
     assert parse_where(f"date<={text}") == Term("date", "<=", text)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Today", "today"),
+        ("YESTERDAY", "yesterday"),
+        ("-030D", "-30d"),
+        ('"last 30 days"', "last-30-days"),
+        ("last_1_Days", "last-1-day"),
+        ("last30days", "last-30-days"),
+        ("last-week", "last-1-week"),
+        ('"this month"', "this-month"),
+        ('" 2024-05 .. 2024-07 "', "2024-05..2024-07"),
+        ("2024..2024", "2024..2024"),
+        ("..today", "..today"),
+        ("-1y..", "-1y.."),
+        ("2030..today", "2030..today"),
+    ],
+)
+def test_periods(text, value):
+    assert parse_where(f"taken:{text}") == Term("taken", ":", value)
+    assert parse_where(format_where(Term("taken", ":", value))) == Term("taken", ":", value)
+
+
+TODAY = date(2024, 3, 31)
+
+
+@pytest.mark.parametrize(
+    ("period", "begins", "ends"),
+    [
+        ("today", "2024-03-31", "2024-04-01"),
+        ("yesterday", "2024-03-30", "2024-03-31"),
+        ("-0d", "2024-03-31", "2024-04-01"),
+        ("-31d", "2024-02-29", "2024-03-01"),
+        ("-1w", "2024-03-24", "2024-03-25"),
+        ("-1m", "2024-02-29", "2024-03-01"),
+        ("-1y", "2023-03-31", "2023-04-01"),
+        ("-13m", "2023-02-28", "2023-03-01"),
+        ("last-30-days", "2024-03-01", "2024-04-01"),
+        ("last-1-month", "2024-02-29", "2024-04-01"),
+        ("last-0-days", "2024-03-31", "2024-04-01"),
+        ("last-999999-years", "0001-01-01", "2024-04-01"),
+        ("this-week", "2024-03-25", "2024-04-01"),
+        ("this-month", "2024-03-01", "2024-04-01"),
+        ("this-year", "2024-01-01", "2025-01-01"),
+        ("2023-12..2024-02", "2023-12-01", "2024-03-01"),
+        ("2024-05-31T12", "2024-05-31T12:00:00", "2024-05-31T13:00:00"),
+        ("2023-12-31T23:59:59", "2023-12-31T23:59:59", "2024-01-01"),
+        ("-7d..yesterday", "2024-03-24", "2024-03-31"),
+        ("..2023", "0001-01-01", "2024-01-01"),
+        ("2023..", "2023-01-01", "9999-12-31T23:59:59.999999"),
+        ("9999-12-31", "9999-12-31", "9999-12-31T23:59:59.999999"),
+    ],
+)
+def test_what_periods_mean(period, begins, ends):
+    assert bounds(period, TODAY) == (datetime.fromisoformat(begins), datetime.fromisoformat(ends))
+
+
+@pytest.mark.parametrize("day", [date.min, date.max])
+def test_periods_at_the_ends_of_time(day):
+    for period in ("today", "yesterday", "last-3-days", "this-week", "this-year", "-1m", "-5w.."):
+        start, end = bounds(period, day)
+        assert start <= end, period
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('"48.860, 2.35, 5 KM"', "48.86,2.35,5km"),
+        ("-33.8568,151.2153,750m", "-33.8568,151.2153,750m"),
+        ("0,0,1mi", "0,0,1.609344km"),
+        ("-0,+2.,0.5km", "0,2,500m"),
+        ("1.123456789,2,1m", "1.1234568,2,1m"),
+    ],
+)
+def test_near(text, value):
+    assert parse_where(f"near:{text}") == Term("near", ":", value)
+
+
+def test_box():
+    assert parse_where('box:"48.8, 2.2, 48.9, 2.50"') == Term("box", ":", "48.8,2.2,48.9,2.5")
+    assert parse_where("box=-10,170,10,-170") == Term("box", "=", "-10,170,10,-170")
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"), [("1.5", 1.5), ("3:2", 1.5), ("3/2", 1.5), ("1920x1080", 16 / 9), (".5", 0.5)]
+)
+def test_aspects(text, ratio):
+    assert parse_where(f"aspect<{text}") == Term("aspect", "<", ratio)
+
+
 def test_values_may_be_quoted():
     assert parse_where(r'path:"my photos (1)/\"x\" \\ *"') == Term("path", ":", 'my photos (1)/"x" \\ *')
     assert parse_where("path:and or ext:or") == Or((Term("path", ":", "and"), Term("ext", ":", "or")))
@@ -330,9 +495,32 @@ def test_values_may_be_quoted():
         ("size>-1", 6, "a size"),
         ("size>1e999", 6, "a size"),
         ("width>wide", 7, "pixels"),
-        ("date>2024-13", 6, "YYYY-MM"),
-        ("date>2023-02-29", 6, "YYYY-MM"),
-        ("date>05/2024", 6, "YYYY-MM"),
+        ("date>2024-13", 6, "a date as 2024"),
+        ("date>2023-02-29", 6, "a date as 2024"),
+        ("date>05/2024", 6, "a date as 2024"),
+        ("date:2024..2023", 6, "a date as 2024"),
+        ("date:..", 6, "a date as 2024"),
+        ("date:2024..never", 6, "a date as 2024"),
+        ("taken:tomorrow", 7, "last-30-days"),
+        ("modified:last-x-days", 10, "last-30-days"),
+        ("orientation:up", 13, "portrait"),
+        ("orientation>portrait", 12, ": = or != after orientation"),
+        ("megapixels>many", 12, "millions"),
+        ("aspect:16:0", 8, "16:9"),
+        ("camera>a", 7, "after camera"),
+        ('camera:" "', 8, "words"),
+        ("near:48.86,2.35", 6, "a distance"),
+        ("near:91,2.35,5km", 6, "a distance"),
+        ("near:48,2,0km", 6, "a distance"),
+        ("near:48,2,50000km", 6, "a distance"),
+        ("box:1,2,3", 5, "south,west,north,east"),
+        ("box:3,2,1,4", 5, "south,west,north,east"),
+        ("rating>6", 8, "stars from 0 to 5"),
+        ("rating:good", 8, "stars from 0 to 5"),
+        ('keyword:""', 9, "a keyword"),
+        ('told:"..."', 6, "words"),
+        ("name:a/b.jpg", 6, "without folders"),
+        ("orientatoin:portrait", 1, "for example orientation:portrait"),
         ("duration<1:75", 10, "a duration"),
         ("duration<", 10, "a value"),
         ("duration:h", 10, "a duration"),

@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from retrieval.errors import CollectionCorrupt, CollectionError, CollectionNotFound, CollectionTooNew
-from retrieval.store import globs
+from retrieval.filters.places import distance_m
+from retrieval.store import globs, wording
 
 SCHEMA_VERSION = 4
 BUSY_S = 30.0
@@ -25,6 +26,9 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     connection.create_function("path_matches", 2, globs.path_matches, deterministic=True)
+    connection.create_function("text_matches", 2, wording.text_matches, deterministic=True)
+    connection.create_function("words_match", 2, wording.words_match, deterministic=True)
+    connection.create_function("distance_m", 4, distance_m, deterministic=True)
     return connection
 
 

@@ -7,49 +7,29 @@ r"""The filter grammar: text to ``Where`` and back, ``parse_where(format_where(w
     both       = single (["and"] single)*            a space means and
     single     = "not" single | "(" either ")" | comparison
     comparison = field operator value                white space around the operator is allowed
-    field      = kind | path | ext | date | size | duration | width | height
-    operator   = ":" | "=" | "!=" | "<" | "<=" | ">" | ">="     ":" and "=" mean the same; kind, path, ext have no order
+    field      = one of ``FIELDS``
+    operator   = ":" | "=" | "!=" | "<" | "<=" | ">" | ">="     ":" and "=" mean the same; not all fields have an order
     value      = characters without white space, brackets and quotes | '"' any, with \" and \\ '"'
 
 Words and fields may be written in any case. Values are normalised to the unit of the column (see ``types.Term``); what
 was written stays in ``Term.text``.
 """
 
-import math
 import re
-from datetime import datetime
 from typing import NamedTuple, NoReturn
 
 from retrieval.errors import QueryError
+from retrieval.filters.fields import TABLE, format_size
+from retrieval.messages import _
 from retrieval.types import And, Not, Or, Term, Where
 
-FIELDS = ("kind", "path", "ext", "date", "size", "duration", "width", "height")
+FIELDS = tuple(TABLE)
 """What a comparison may ask for."""
 
 _MAX_DEPTH = 60
-_UNORDERED = frozenset({"kind", "path", "ext"})
-_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?"
-_SIZE = re.compile(rf"({_NUMBER})\s*([kmgt]?b|[kmg]ib)?", re.ASCII | re.IGNORECASE)
-_PLAIN = re.compile(_NUMBER, re.ASCII | re.IGNORECASE)
-_SECONDS = re.compile(rf"({_NUMBER})\s*(ms|s)?", re.ASCII | re.IGNORECASE)
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)", re.ASCII)
-_LONG = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII | re.IGNORECASE)
-_DATES = ("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
-_DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d(?:T\d\d:\d\d(?::\d\d)?)?)?)?", re.ASCII)
 _TOKEN = re.compile(r"""\s*(?:(?P<bracket>[()])|(?P<op>!=|<=|>=|==|[:=<>])|(?P<word>[^\s()"':=<>!]+)|(?P<other>\S))""")
 _VALUE = re.compile(r"""\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s()"]+))""", re.DOTALL)
 _BARE = re.compile(r"""[^\s()"=<>:!\\][^\s()"]*""")
-_EXAMPLE = {
-    "kind": "kind:video",
-    "path": "path:holiday/**",
-    "ext": "ext:jpg",
-    "date": "date>2024-05",
-    "size": "size>1MB",
-    "duration": "duration<1:30",
-    "width": "width>=1920",
-    "height": "height>=1080",
-}
 
 
 def parse_where(text: str) -> Where | None:
@@ -92,11 +72,8 @@ def _format_value(term: Term) -> str:
     value = term.value
     if isinstance(value, str):
         return value if _BARE.fullmatch(value) else quote(value)
-    if term.field == "size":
-        for unit in ("GB", "MB", "KB"):
-            written = f"{value / _UNITS[unit.lower()]:g}{unit}"
-            if value >= _UNITS[unit.lower()] and _size(written) == value:
-                return written
+    if term.field == "size" and (written := format_size(value)):
+        return written
     return str(int(value)) if value == int(value) and value < 1e15 else repr(float(value))
 
 
@@ -119,7 +96,7 @@ class _Parser:
         where = self.either()
         token = self.peek()
         if token.kind != "end":
-            self.fail(token, "a comparison, and, or, or the end")
+            self.fail(token, _("a comparison, and, or, or the end"))
         return where
 
     def peek(self) -> _Token:
@@ -159,7 +136,8 @@ class _Parser:
     def single(self) -> Where:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            self.fail(self.peek(), f"at most {_MAX_DEPTH} brackets or nots inside one another")
+            wanted = _("at most {count} brackets or nots inside one another").format(count=_MAX_DEPTH)
+            self.fail(self.peek(), wanted)
         where = self.nested()
         self.depth -= 1
         return where
@@ -173,7 +151,7 @@ class _Parser:
             where = self.either()
             token = self.peek()
             if token.text != ")" or token.kind != "bracket":
-                self.fail(token, "a closing bracket")
+                self.fail(token, _("a closing bracket"))
             self.at = token.end
             return where
         return self.comparison()
@@ -181,98 +159,35 @@ class _Parser:
     def comparison(self) -> Term:
         name = self.peek()
         field = name.text.lower()
-        if name.kind != "word" or field not in FIELDS:
-            self.fail(name, f"a comparison of {', '.join(FIELDS)}", field if field in FIELDS else "kind")
+        if name.kind != "word" or field not in TABLE:
+            import difflib
+
+            alike = difflib.get_close_matches(field, FIELDS, 1)
+            self.fail(name, _("a comparison of {fields}").format(fields=", ".join(FIELDS)), *alike)
         self.at = name.end
+        known = TABLE[field]
         op = self.peek()
-        wanted = ": = or !=" if field in _UNORDERED else ": = != < <= > or >="
-        if op.kind != "op" or (field in _UNORDERED and op.text[0] in "<>"):
-            self.fail(op, f"{wanted} after {field}", field)
+        if op.kind != "op" or (not known.ordered and op.text[0] in "<>"):
+            wanted = _(": = != < <= > or >= after {field}") if known.ordered else _(": = or != after {field}")
+            self.fail(op, wanted.format(field=field), field)
         self.at = op.end
         found = _VALUE.match(self.text, self.at)
         if not found:
-            self.fail(self.peek(), f"a value after {field}{op.text}", field)
+            self.fail(self.peek(), _("a value after {comparison}").format(comparison=field + op.text), field)
         start = found.end() - len(found[0].lstrip())
         self.at = found.end()
         text = found["bare"] if found["bare"] is not None else unquote(found["quoted"])
-        value = _VALUES[field](text)
+        value = known.read(text)
         if value is None:
-            self.fail(_Token("value", text, start, self.at), _WANTED[field], field)
+            self.fail(_Token("value", text, start, self.at), _(known.wanted), field)
         return Term(field, "=" if op.text == "==" else op.text, value, text)  # type: ignore[arg-type]
 
     def fail(self, token: _Token, wanted: str, field: str = "kind") -> NoReturn:
-        found = "the end" if token.kind == "end" else repr(token.text)
+        found = _("the end") if token.kind == "end" else repr(token.text)
         if token.kind == "other" and token.text == '"':
-            found = "a quote that is not closed" if self.text.count('"') % 2 else "a quote"
+            found = _("a quote that is not closed") if self.text.count('"') % 2 else _("a quote")
         raise QueryError(
-            f"filter, position {token.start + 1}: expected {wanted}, found {found}; for example {_EXAMPLE[field]}"
+            _("filter, position {position}: expected {wanted}, found {found}; for example {example}").format(
+                position=token.start + 1, wanted=wanted, found=found, example=TABLE[field].example
+            )
         )
-
-
-def _kind(text: str) -> str | None:
-    return text.lower() if text.lower() in ("image", "video") else None
-
-
-def _path(text: str) -> str | None:
-    return text or None
-
-
-def _ext(text: str) -> str | None:
-    return text.lower().removeprefix(".") or None
-
-
-def _date(text: str) -> str | None:
-    if not _DATE.fullmatch(text):
-        return None
-    for form in _DATES:
-        try:
-            datetime.strptime(text, form)
-        except ValueError:
-            continue
-        return text
-    return None
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _size(text: str) -> float | None:
-    found = _SIZE.fullmatch(text)
-    return _finite(float(found[1]) * _UNITS[(found[2] or "b").lower()]) if found else None
-
-
-def _pixels(text: str) -> float | None:
-    return _finite(float(text)) if _PLAIN.fullmatch(text) else None
-
-
-def _duration(text: str) -> float | None:
-    if found := _SECONDS.fullmatch(text):
-        return _finite(float(found[1]) / (1000 if (found[2] or "").lower() == "ms" else 1))
-    if found := _CLOCK.fullmatch(text):
-        return int(found[1] or 0) * 3600 + int(found[2]) * 60 + float(found[3])
-    if text and (found := _LONG.fullmatch(text)):
-        return float(found[1] or 0) * 3600 + float(found[2] or 0) * 60 + float(found[3] or 0)
-    return None
-
-
-_VALUES = {
-    "kind": _kind,
-    "path": _path,
-    "ext": _ext,
-    "date": _date,
-    "size": _size,
-    "duration": _duration,
-    "width": _pixels,
-    "height": _pixels,
-}
-_WANTED = {
-    "kind": "image or video",
-    "path": "a path or a pattern",
-    "ext": "an ending of file names",
-    "date": "a date as YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDTHH:MM",
-    "size": "a size in B, KB, MB, GB, KiB, MiB or GiB",
-    "duration": "a duration such as 60, 90s, 2m, 1h, 1:30 or 00:01:30",
-    "width": "a number of pixels",
-    "height": "a number of pixels",
-}
