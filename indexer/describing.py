@@ -17,6 +17,7 @@ from retrieval.config import Sampling
 from retrieval.embedding.stream import default_workers, never
 from retrieval.errors import MediaError
 from retrieval.media import SEEN, open_media
+from retrieval.messages import N_
 from retrieval.store import Collection, Entry
 from retrieval.types import Item, MediaInfo
 
@@ -117,9 +118,8 @@ class Describer:
         self._committed_s = time.monotonic()
         read = [told for told in waiting if told.info is not None and state_of(told.reading.entry) == "as found"]
         unread = ((told.reading.entry.path, told.reason) for told in waiting if told.info is None)
-        self._summary.notes.extend(
-            (path, f"kept as it was, since it cannot be read again: {why}") for path, why in unread
-        )
+        kept = N_("kept as it was, since it cannot be read again: {reason}")
+        self._summary.notes.extend((path, kept.format(reason=why)) for path, why in unread)
         if not read:
             return
         with self._collection.transaction() as writer:

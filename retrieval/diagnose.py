@@ -1,5 +1,6 @@
 """What ``sightseek doctor`` looks at: the installation, the machine, the built-in model and the collection."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -45,6 +46,7 @@ def examine(collection: Path) -> list[Finding]:
         _onnxruntime(),
         _torch(),
         _sqlite(),
+        _full_text(),
         _starter(),
         *_collection(collection),
         _space(collection),
@@ -108,6 +110,15 @@ def _sqlite() -> Finding:
     version = sqlite3.sqlite_version
     ok = sqlite3.sqlite_version_info >= (3, 35)
     return Finding("sqlite", version, ok, "" if ok else _("use a Python whose SQLite is 3.35 or newer"))
+
+
+def _full_text() -> Finding:
+    try:
+        with contextlib.closing(sqlite3.connect(":memory:")) as catalog:
+            catalog.execute("CREATE VIRTUAL TABLE words USING fts5 (told, tokenize = 'unicode61 remove_diacritics 2')")
+    except sqlite3.OperationalError as error:
+        return Finding("sqlite fts5", str(error), False, _("use a Python whose SQLite was built with FTS5"))
+    return Finding("sqlite fts5", _("words can be searched"))
 
 
 def _starter() -> Finding:

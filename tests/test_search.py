@@ -548,6 +548,11 @@ def test_sorting_rearranges_the_best_k(crowd, files):
     dated = [date for date in dates if date]
     assert dates == sorted(dated, reverse=True) + [None] * (len(dates) - len(dated))
     assert 0 < len(dated) < len(dates)
+    # Equal dates stay in the order of score, and each page is sorted by itself: pages join whatever their order.
+    ranks = [hit.rank for hit in by_date if hit.taken_at == dated[0]]
+    assert ranks == sorted(ranks)
+    page = crowd.search(query, 10, SearchOptions(sort="date", offset=10)).hits
+    assert {hit.item for hit in page} == {hit.item for hit in best[10:20]}
 
 
 def test_a_clip_of_stored_frames_scores_by_its_best_frame(crowd, files):

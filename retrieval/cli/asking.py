@@ -51,7 +51,7 @@ class Request:
         list[str] | None, typer.Option("--minus", metavar="TEXT|FILE", help="Less of this; may be repeated.")
     ] = None
     where: Annotated[
-        str, typer.Option("--where", metavar="EXPR", help="A filter: kind:video ext:jpg date>2024-05 size>1MB ...")
+        str, typer.Option("--where", metavar="EXPR", help="A filter: kind:video date:last-30-days rating>=4 ...")
     ] = ""
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10
     offset: Annotated[int, typer.Option("--offset", min=0, help="Skip this many hits first.")] = 0

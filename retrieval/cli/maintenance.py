@@ -46,6 +46,14 @@ def status(
             typer.echo(json.dumps(_stats_json(stats)))
         else:
             _print_stats(opened.folder, stats)
+            if stats.undescribed:
+                typer.echo(
+                    ngettext(
+                        "more can be told of {count:,} file by now: the next `sightseek index` reads it again",
+                        "more can be told of {count:,} files by now: the next `sightseek index` reads them again",
+                        stats.undescribed,
+                    ).format(count=stats.undescribed)
+                )
             if opened.building is not None:
                 typer.echo(
                     _("changing to {name}: run `sightseek index --reembed` to go on").format(name=opened.building.name)
@@ -64,6 +72,8 @@ def _stats_json(stats: "Stats") -> dict[str, object]:
         "model": stats.model,
         "index": stats.index,
         "bytes": stats.bytes,
+        "details": stats.details,
+        "undescribed": stats.undescribed,
     }
 
 
@@ -77,6 +87,13 @@ def _print_stats(folder: Path, stats: "Stats") -> None:
             ),
         ),
         (_("items"), _("{count:,} pictures and frames").format(count=stats.items)),
+        (
+            _("known"),
+            _(
+                "date of {taken:,} files, camera {camera:,}, place {place:,}, rating {rating:,}, keywords {keyword:,}, "
+                "words {told:,}"
+            ).format(**stats.details),
+        ),
         (_("model"), stats.model),
         (_("index"), ", ".join(f"{name} {value}" for name, value in stats.index.items())),
         (_("size"), f"{stats.bytes / 1e6:,.1f} MB"),

@@ -20,7 +20,7 @@ from typing import NamedTuple, NoReturn
 
 from retrieval.errors import QueryError
 from retrieval.filters.fields import TABLE, format_size
-from retrieval.messages import _
+from retrieval.messages import _, retold
 from retrieval.types import And, Not, Or, Term, Where
 
 FIELDS = tuple(TABLE)
@@ -179,7 +179,7 @@ class _Parser:
         text = found["bare"] if found["bare"] is not None else unquote(found["quoted"])
         value = known.read(text)
         if value is None:
-            self.fail(_Token("value", text, start, self.at), _(known.wanted), field)
+            self.fail(_Token("value", text, start, self.at), retold(known.wanted), field)
         return Term(field, "=" if op.text == "==" else op.text, value, text)  # type: ignore[arg-type]
 
     def fail(self, token: _Token, wanted: str, field: str = "kind") -> NoReturn:

@@ -95,6 +95,8 @@ class Stats(NamedTuple):
     be read, ``offline`` the files on sources that are offline (part of ``files`` and ``failed``), ``gone`` the files no
     longer found. ``index`` holds ``kind``, ``vectors``, ``recall``, ``generation`` and ``state`` (``current``,
     ``behind`` or ``missing``: how the index on disk stands to the catalog). ``bytes`` is the size of the folder.
+    ``details`` holds of how many of ``files`` each of ``taken``, ``camera``, ``place``, ``rating``, ``keyword`` and
+    ``told`` is known; ``undescribed`` are those of which an earlier version told less.
     """
 
     files: int
@@ -106,6 +108,8 @@ class Stats(NamedTuple):
     model: str
     index: dict[str, object]  # type: ignore[assignment]
     bytes: int
+    details: dict[str, int]
+    undescribed: int
 
 
 class Problem(NamedTuple):

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from retrieval.media import SEEN
 from retrieval.store import live, reader, seal
 from retrieval.store.reader import Reader
 from retrieval.store.records import Manifest, Mark, Stats
@@ -12,6 +13,18 @@ _COUNTS = f"""
 SELECT coalesce(sum(f.status = 'ok' AND f.reason_building IS NULL AND NOT f.gone), 0), coalesce(sum({FAILED}), 0),
        coalesce(sum(s.offline AND NOT f.gone), 0), coalesce(sum(f.gone), 0)
 FROM files f JOIN sources s ON s.id = f.source_id"""
+
+_DETAILS = {
+    "taken": "f.taken_at IS NOT NULL",
+    "camera": "f.camera <> ''",
+    "place": "f.latitude IS NOT NULL",
+    "rating": "f.rating IS NOT NULL",
+    "keyword": "f.id IN (SELECT file_id FROM keywords)",
+    "told": "f.told <> ''",
+}
+_TOLD = f"""
+SELECT {", ".join(f"coalesce(sum({known}), 0)" for known in _DETAILS.values())}, coalesce(sum(f.seen < ?), 0)
+FROM files f WHERE f.status = 'ok' AND f.reason_building IS NULL AND NOT f.gone"""
 
 
 def stats(folder: Path, catalog: Reader, manifest: Manifest) -> Stats:
@@ -27,8 +40,20 @@ def stats(folder: Path, catalog: Reader, manifest: Manifest) -> Stats:
         "generation": at.generation,
         "state": _state(folder / live.FILE, at),
     }
-    sources = tuple(catalog.sources())
-    return Stats(files, catalog.count(), failed, offline, gone, sources, manifest.spec.name, index, size_bytes(folder))
+    *known, undescribed = catalog.rows(_TOLD, SEEN)[0]
+    return Stats(
+        files,
+        catalog.count(),
+        failed,
+        offline,
+        gone,
+        tuple(catalog.sources()),
+        manifest.spec.name,
+        index,
+        size_bytes(folder),
+        dict(zip(_DETAILS, known, strict=True)),
+        undescribed,
+    )
 
 
 def size_bytes(folder: Path) -> int:
