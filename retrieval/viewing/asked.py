@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from retrieval.query import format_where, read_item
+from retrieval.query import NEGATED, format_where, read_item
 from retrieval.types import Part, Query
 
 _WITHOUT_PICTURE = frozenset({"text", "vector"})
@@ -37,14 +37,19 @@ def asked_with(query: Query) -> AskedWith:
 
 def _signed(part: Part, first: bool) -> str:
     sign = "− " if part.weight < 0 else "" if first else "+ "
-    weight = "" if abs(part.weight) == 1 else f"{abs(part.weight):g}:"
+    weight = "" if _is_usual(part) else f"{abs(part.weight):g}:"
     return sign + weight + (part.value if part.kind == "text" else Path(part.value).name)
+
+
+def _is_usual(part: Part) -> bool:
+    """Return whether a part has the weight that it has when none is given."""
+    return part.weight in (1.0, -NEGATED)
 
 
 def _picture(part: Part) -> AskedPicture:
     named = read_item(part.value)
     notes = ["without"] if part.weight < 0 else []
-    if abs(part.weight) != 1:
+    if not _is_usual(part):
         notes.append(f"weight {abs(part.weight):g}")
     if named.crop is not None:
         notes.append("a region of")

@@ -60,7 +60,7 @@ def every_kind() -> list[Asked]:
             (("three.mp4#t=0-2", 0.9), ("three.mp4#t=2.1-4", 0.8)),
             2,
         ),
-        Asked("library", '"a" - 0.5:like:"1.jpg" + item:"three.mp4#t=5"', False, ("3.jpg",), (("2.jpg", 0.1),), 99),
+        Asked("library", '"a" - 0.75:like:"1.jpg" + item:"three.mp4#t=5"', False, ("3.jpg",), (("2.jpg", 0.1),), 99),
     ]
 
 
@@ -175,7 +175,7 @@ def test_what_cannot_be_read_says_why(page):
 
 
 def test_a_query_of_the_library_shows_its_parts(page):
-    assert "without weight 0.5" in page.text
+    assert "without weight 0.75" in page.text
     assert {"1.jpg", "three.mp4 at 0:05.0"} <= {one["alt"] for one in page.all("img")}
     assert "blue where:(kind:video)" in page.text
 

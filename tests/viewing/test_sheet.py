@@ -44,7 +44,7 @@ def hits(media) -> Hits:
         moment(2, media / "two.mp4", 2.0, 4.0, 3.0),
         picture(3, media / "gone.jpg"),
     )
-    return Hits(parse_query('"a dog" - 0.5:"people" where:(kind:image or size>1)'), found, 1234)
+    return Hits(parse_query('"a dog" - 0.75:"people" where:(kind:image or size>1)'), found, 1234)
 
 
 def pixels_of(uri: str) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_it_shows_the_query_the_scores_and_the_moments(hits, media):
     page = Page(sheet_of(hits))
     text = " ".join(page.text)
     for words in (
-        "a dog − 0.5:people",
+        "a dog − 0.75:people",
         "only kind:image or size>1",
         "3 hits among 1,234",
         "0.8000 640 × 480 2024-05-01 12:30",
