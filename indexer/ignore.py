@@ -13,6 +13,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from retrieval.errors import OptionError
+from retrieval.messages import N_, _
 
 IGNORE_FILE = ".sightseekignore"
 """Name of the ignore file that may lie in any folder of a source."""
@@ -64,7 +65,10 @@ class Rules:
                 text = stream.read(_LARGEST_IGNORE_FILE_BYTES).decode("utf-8", "replace")
             patterns = _compile(text.removeprefix("\ufeff").splitlines())
         except (OSError, ValueError) as error:
-            problems(path, f"this ignore file has no effect: {getattr(error, 'strerror', None) or error}")
+            problems(
+                path,
+                N_("this ignore file has no effect: {reason}").format(reason=getattr(error, "strerror", None) or error),
+            )
             return self
         return replace(self, levels=((_with_slash(folder), patterns), *self.levels))
 
@@ -80,7 +84,9 @@ def rules_for(source: str, exclude: Sequence[str]) -> Rules:
     try:
         return Rules(exclude=(_with_slash(source), _compile(exclude)))
     except ValueError as error:
-        raise OptionError(f"--exclude pattern is not understood ({error}); write it as in .gitignore") from None
+        raise OptionError(
+            _("--exclude pattern is not understood ({reason}); write it as in .gitignore").format(reason=error)
+        ) from None
 
 
 def _compile(lines: Sequence[str]) -> GitIgnoreSpec:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from indexer.beside import Shelf
 from indexer.ignore import IGNORE_FILE, Rules, is_junk, rules_for
 from retrieval.media import MEDIA_SUFFIXES
+from retrieval.messages import N_
 from retrieval.store import Entry
 
 Problems = Callable[[Path, str], None]
@@ -63,7 +64,7 @@ def scan(
     elif stat.S_ISDIR(status.st_mode):
         yield from _walk(_Folder(root, rules), problems, None if within is None else os.fspath(within))
     else:
-        problems(Path(root), "neither a file nor a folder")
+        problems(Path(root), N_("neither a file nor a folder"))
 
 
 def reason_of(error: OSError) -> str:

@@ -9,6 +9,7 @@ from indexer.ignore import IGNORE_FILE, is_junk, rules_for
 from indexer.scan import scan
 from retrieval.errors import RetrievalError
 from retrieval.media import MEDIA_SUFFIXES
+from retrieval.messages import _
 from retrieval.store import Entry, FileRecord, Source
 
 
@@ -128,7 +129,9 @@ def look(
 
 
 def _no_such(root: Root) -> RetrievalError:
-    return RetrievalError(f"{in_one_line(root.top)} does not exist; check the spelling, or connect its drive")
+    return RetrievalError(
+        _("{path} does not exist; check the spelling, or connect its drive").format(path=in_one_line(root.top))
+    )
 
 
 def in_one_line(path: Path) -> str:

@@ -16,6 +16,7 @@ from retrieval.embedding import Embedder
 from retrieval.embedding.stream import never
 from retrieval.errors import RetrievalError
 from retrieval.media import MEDIA_SUFFIXES
+from retrieval.messages import _
 from retrieval.store import Collection
 
 if TYPE_CHECKING:
@@ -147,7 +148,11 @@ class _Watcher:
         self._events = None
         said = " ".join(str(error).split())
         every_s = _DEAF_LOOKS * self._look_s
-        self._trouble(f"the system cannot watch the sources ({said}); looking every {every_s:g} s instead")
+        self._trouble(
+            _("the system cannot watch the sources ({reason}); looking every {seconds:g} s instead").format(
+                reason=said, seconds=every_s
+            )
+        )
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than until ``stop()`` is true."""

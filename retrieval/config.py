@@ -124,7 +124,9 @@ class Sampling:
         found = _EVERY.fullmatch(text)
         seconds = float(found[1]) * {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}[found[2]] if found else 0.0
         if seconds <= 0:
-            raise OptionError(f"--frames {text!r} is not known; use auto, keyframes, all or every:2s")
+            raise OptionError(
+                _("--frames {text!r} is not known; use auto, keyframes, all or every:2s").format(text=text)
+            )
         return cls(mode="every", every_s=seconds)
 
     def __str__(self) -> str:
@@ -176,7 +178,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     device = values.get("device", "auto")
     jobs = values.get("jobs", "0")
     if not re.fullmatch(r"\d{1,4}", jobs):
-        raise OptionError(f"jobs {jobs!r} is not a number of threads; set SIGHTSEEK_JOBS to 0 (automatic), 1 or more")
+        raise OptionError(
+            _("jobs {jobs!r} is not a number of threads; set SIGHTSEEK_JOBS to 0 (automatic), 1 or more").format(
+                jobs=jobs
+            )
+        )
     collection = Path(folder).expanduser() if folder else default_collection()
     return Settings(collection, values.get("model"), parse_device(device), int(jobs), prompts)
 
@@ -190,7 +196,7 @@ def parse_device(text: str) -> Device:
     for device in get_args(Device):
         if text == device:
             return text  # type: ignore[return-value]
-    raise OptionError(f"device {text!r} is not known; use auto, cpu or cuda")
+    raise OptionError(_("device {text!r} is not known; use auto, cpu or cuda").format(text=text))
 
 
 _NAMES = ("collection", "model", "device", "jobs")
@@ -209,14 +215,22 @@ def _settings_file(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, tu
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if given:
-            raise OptionError(f"SIGHTSEEK_SETTINGS names {path}, which does not exist; correct or unset it") from None
+            raise OptionError(
+                _("SIGHTSEEK_SETTINGS names {path}, which does not exist; correct or unset it").format(path=path)
+            ) from None
         return {}, {}
     except (OSError, ValueError) as error:
-        raise RetrievalError(f"settings file {path} cannot be read ({error}); correct or remove it") from None
+        raise RetrievalError(
+            _("settings file {path} cannot be read ({reason}); correct or remove it").format(path=path, reason=error)
+        ) from None
     prompts = _prompts(path, data.pop("prompts", {}))
     for name, value in data.items():
         if name not in _NAMES or not isinstance(value, str | int):
-            raise OptionError(f"settings file {path}: {name} is not understood; it holds {', '.join(_NAMES)}")
+            raise OptionError(
+                _("settings file {path}: {name} is not understood; it holds {names}").format(
+                    path=path, name=name, names=", ".join(_NAMES)
+                )
+            )
     return {name: str(value) for name, value in data.items()}, prompts
 
 

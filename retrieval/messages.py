@@ -116,9 +116,10 @@ def retold(text: str) -> str:
     """
     if _catalog is None or not text:
         return text
-    whole = _catalog.gettext(text)
-    if whole != text:
-        return whole
+    for known in (text, text.capitalize() if " " in text else text):  # what the system says is kept in small letters
+        whole = _catalog.gettext(known)
+        if whole != known:
+            return whole
     for template in _templates():
         values = template.values(text)
         if values is not None:
@@ -128,6 +129,33 @@ def retold(text: str) -> str:
                 for literal, name in _pieces(_catalog.gettext(template.message))
             )
     return text
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the system says went wrong, without the path, in the language in use."""
+    return retold(error.strerror or str(error) or type(error).__name__)
+
+
+SYSTEM_REASONS = (
+    N_("No such file or directory"),
+    N_("Permission denied"),
+    N_("Operation not permitted"),
+    N_("Is a directory"),
+    N_("Not a directory"),
+    N_("File exists"),
+    N_("Directory not empty"),
+    N_("No space left on device"),
+    N_("Disk quota exceeded"),
+    N_("Read-only file system"),
+    N_("Input/output error"),
+    N_("File name too long"),
+    N_("Too many levels of symbolic links"),
+    N_("Too many open files"),
+    N_("Stale file handle"),
+    N_("Connection refused"),
+    N_("Resource temporarily unavailable"),
+)
+"""What the system says most often, as C libraries have it."""
 
 
 @cache

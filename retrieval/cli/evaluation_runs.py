@@ -221,7 +221,7 @@ def _dataset(source: Source, asking: Asking) -> "Dataset":
         )
     dataset = open_dataset(protocol, source.images_dir, source.captions, source.split, strict=source.strict)
     for note in dataset.notes:
-        say(note)
+        say(retold(note))
     return dataset
 
 

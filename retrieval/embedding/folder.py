@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from retrieval.config import ModelSpec, Preprocessing
 from retrieval.errors import ModelError, ModelNotFound
-from retrieval.messages import N_, _, retold
+from retrieval.messages import N_, _, reason_of, retold
 
 FORMAT = 1
 _RESIZE = ("squash", "crop", "pad")
@@ -122,7 +122,9 @@ def check_files(folder: Path) -> list[str]:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             problems.append(
-                _("{path} cannot be read ({reason}); install the model again").format(path=path, reason=error.strerror)
+                _("{path} cannot be read ({reason}); install the model again").format(
+                    path=path, reason=reason_of(error)
+                )
             )
             continue
         if found != wanted:

@@ -22,7 +22,7 @@ from retrieval.config import ModelSpec
 from retrieval.embedding.base import normalise, usable
 from retrieval.embedding.weights import file_digest
 from retrieval.errors import ModelError, ModelMismatch, ModelNotFound
-from retrieval.messages import _
+from retrieval.messages import _, reason_of
 from retrieval.types import FloatMatrix
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _load_head(folder: TowerFolder) -> "InferenceSession":
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(
-            _("{path} cannot be read ({reason}); install the model again").format(path=path, reason=error.strerror)
+            _("{path} cannot be read ({reason}); install the model again").format(path=path, reason=reason_of(error))
         ) from None
     if hashlib.sha256(content).hexdigest() != folder.head:
         raise ModelError(

@@ -11,7 +11,7 @@ from retrieval.config import ModelSpec, Preprocessing, Resize
 from retrieval.embedding.names import ClipName
 from retrieval.embedding.weights import checkpoint_in, file_digest
 from retrieval.errors import ModelError, ModelNotFound
-from retrieval.messages import _
+from retrieval.messages import _, reason_of
 
 _RESIZE: dict[str, Resize] = {"shortest": "crop", "longest": "pad", "squash": "squash"}
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
@@ -81,7 +81,7 @@ def spec_of(name: ClipName, found: Published) -> ModelSpec:
     except OSError as error:
         raise ModelError(
             _("{weights} cannot be read ({reason}); bring the file back").format(
-                weights=found.weights, reason=error.strerror
+                weights=found.weights, reason=reason_of(error)
             )
         ) from None
     whole = {"config": found.config, "weights": weights, "quick_gelu": found.quick_gelu}

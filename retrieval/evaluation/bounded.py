@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retrieval.errors import DatasetError
+from retrieval.messages import _, reason_of, retold
 
 
 def bounded_lines(path: Path, most_bytes: int, what: str) -> Iterator[tuple[int, bytes]]:
     """Yield the number (from 1) and the bytes of each line that is not blank.
 
-    ``what`` says what the file should be, for messages: "a file of captions". A line may have ``most_bytes``, its end
-    included; one that is longer is never held whole.
+    ``what`` says what the file should be, as a message marked with ``N_``: "a file of captions". A line may have
+    ``most_bytes``, its end included; one that is longer is never held whole.
 
     Raises:
         DatasetError: the file cannot be read, or a line is longer; the message names the line.
@@ -21,8 +22,16 @@ def bounded_lines(path: Path, most_bytes: int, what: str) -> Iterator[tuple[int,
             while raw := file.readline(most_bytes + 1):
                 number += 1
                 if len(raw) > most_bytes:
-                    raise DatasetError(f"{path}, line {number}: longer than {most_bytes:,} bytes; is this {what}?")
+                    raise DatasetError(
+                        _("{path}, line {number}: longer than {most_bytes:,} bytes; is this {what}?").format(
+                            path=path, number=number, most_bytes=most_bytes, what=retold(what)
+                        )
+                    )
                 if raw.strip():
                     yield number, raw
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give {what}") from None
+        raise DatasetError(
+            _("{path} cannot be read ({reason}); give {what}").format(
+                path=path, reason=reason_of(error), what=retold(what)
+            )
+        ) from None

@@ -12,6 +12,7 @@ from retrieval.evaluation.measures import Rankings
 from retrieval.evaluation.notation import Measure, values
 from retrieval.evaluation.results import Asked, read_dump
 from retrieval.evaluation.significance import Difference, compare_means
+from retrieval.messages import _
 
 _NOWHERE = 2**40
 _DECIMALS = 4
@@ -67,7 +68,10 @@ def compare_with(path: Path, ours: Sequence[Asked], measures: Sequence[Measure])
         if len(usable) < len(wanted):
             lacking = next(measure for measure in wanted if measure not in usable)
             raise DatasetError(
-                f"{path}, or this run, knows only the best right row of each query, which is too little for {lacking}"
+                _(
+                    "{path}, or this run, knows only the best right row of each query, which is too "
+                    "little for {lacking}"
+                ).format(path=path, lacking=lacking)
             )
         found[direction] = {
             measure: compare_means(values(measure, first), values(measure, second), units) for measure in usable
@@ -113,8 +117,16 @@ def _paired(path: Path, ours: Sequence[Asked], theirs: Sequence[Asked]) -> list[
     alone = missing + list(known.values())
     if alone:
         raise DatasetError(
-            f"{path} is a run of other queries: {len(alone):,} of {len(ours) + len(theirs):,} records are in one of "
-            f"the two only, such as {alone[0].direction} {alone[0].query[:60]!r}; measure both on the same data"
+            _(
+                "{path} is a run of other queries: {count:,} of {total:,} records are in one of the "
+                "two only, such as {direction} {query!r}; measure both on the same data"
+            ).format(
+                path=path,
+                count=len(alone),
+                total=len(ours) + len(theirs),
+                direction=alone[0].direction,
+                query=alone[0].query[:60],
+            )
         )
     return pairs
 

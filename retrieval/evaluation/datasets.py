@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from retrieval.errors import DatasetError
 from retrieval.evaluation.bounded import bounded_lines
 from retrieval.evaluation.forms import MAX_LINE, Line, checked, csv_lines, folder_lines, karpathy_lines
+from retrieval.messages import N_, _, reason_of
 
 Form = Literal["lines", "json", "csv", "folder"]
 """How captions are written: ``image TAB split TAB caption``, Karpathy's JSON, CSV, or a folder of text files."""
@@ -74,7 +75,9 @@ def form_of(path: Path) -> Form:
         with path.open("rb") as file:
             first = file.readline(MAX_LINE).lstrip(b"\xef\xbb\xbf \r\n")
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of captions") from None
+        raise DatasetError(
+            _("{path} cannot be read ({reason}); give a file of captions").format(path=path, reason=reason_of(error))
+        ) from None
     if first.startswith(b"{"):
         return "json"
     return "csv" if b"," in first and b"\t" not in first else "lines"
@@ -95,8 +98,10 @@ def gathered(path: Path, lines: Iterable[Line], split: str) -> Captions:
         home = homes.setdefault(line.image, line.split)
         if home != line.split:
             raise DatasetError(
-                f"{path}, {line.where}: {line.image!r} is in {home!r} above and in {line.split!r} here; "
-                "a picture may be in one split only"
+                _(
+                    "{path}, {where}: {image!r} is in {home!r} above and in {split!r} here; a picture "
+                    "may be in one split only"
+                ).format(path=path, where=line.where, image=line.image, home=home, split=line.split)
             )
         if line.split == split:
             picture.append(places.setdefault(line.image, len(places)))
@@ -105,7 +110,11 @@ def gathered(path: Path, lines: Iterable[Line], split: str) -> Captions:
             ignored += 1
     if not captions:
         known = ", ".join(sorted(set(homes.values()))[:8]) or "none"
-        raise DatasetError(f"{path} has no line of split {split!r}; its splits are: {known}")
+        raise DatasetError(
+            _("{path} has no line of split {split!r}; its splits are: {known}").format(
+                path=path, split=split, known=known
+            )
+        )
     return Captions(
         split,
         tuple(places),
@@ -123,20 +132,31 @@ def picture_paths(folder: Path, captions: Captions) -> list[Path]:
         DatasetError: the folder or a picture in it is missing; the message names the first ones.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder; give the folder of the pictures that the captions name")
+        raise DatasetError(
+            _("{folder} is no folder; give the folder of the pictures that the captions name").format(folder=folder)
+        )
     paths = [folder / name for name in captions.images]
     missing = [name for name, path in zip(captions.images, paths, strict=True) if not path.is_file()]
     if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        more = _(" and {count} more").format(count=len(missing) - 3) if len(missing) > 3 else ""
         raise DatasetError(
-            f"{len(missing)} of {len(paths)} pictures of split {captions.split!r} are missing from {folder}: "
-            f"{', '.join(map(repr, missing[:3]))}{more}; add them or take their lines out"
+            _(
+                "{count} of {total} pictures of split {split!r} are missing from {folder}: "
+                "{names}{more}; add them or take their lines out"
+            ).format(
+                count=len(missing),
+                total=len(paths),
+                split=captions.split,
+                folder=folder,
+                names=", ".join(map(repr, missing[:3])),
+                more=more,
+            )
         )
     return paths
 
 
 def _tab_lines(path: Path) -> Iterator[Line]:
-    for number, raw in bounded_lines(path, MAX_LINE, "a file of captions"):
+    for number, raw in bounded_lines(path, MAX_LINE, N_("a file of captions")):
         yield _line(path, number, raw)
 
 
@@ -144,10 +164,14 @@ def _line(path: Path, number: int, raw: bytes) -> Line:
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise DatasetError(f"{path}, line {number}: not UTF-8; save the file as UTF-8") from None
+        raise DatasetError(
+            _("{path}, line {number}: not UTF-8; save the file as UTF-8").format(path=path, number=number)
+        ) from None
     fields = [field.strip() for field in text.split("\t")]
     if len(fields) != 3:
         raise DatasetError(
-            f"{path}, line {number}: expected image, split and caption with tabs between, found {len(fields)} fields"
+            _(
+                "{path}, line {number}: expected image, split and caption with tabs between, found {count} fields"
+            ).format(path=path, number=number, count=len(fields))
         )
-    return checked(path, Line(f"line {number}", *fields))
+    return checked(path, Line(_("line {number}").format(number=number), *fields))

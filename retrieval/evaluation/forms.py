@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TextIO
 
 from retrieval.errors import DatasetError
 from retrieval.media.suffixes import MEDIA_SUFFIXES
+from retrieval.messages import _, reason_of
 
 MAX_JSON_BYTES = 1 << 30
 MAX_TEXT_BYTES = 1 << 20
@@ -37,9 +38,17 @@ def checked(path: Path, line: Line) -> Line:
     """
     for name, value in (("image", line.image), ("split", line.split), ("caption", line.caption)):
         if not value:
-            raise DatasetError(f"{path}, {line.where}: the {name} is empty; fill it in or take the line out")
+            raise DatasetError(
+                _("{path}, {where}: the {name} is empty; fill it in or take the line out").format(
+                    path=path, where=line.where, name=name
+                )
+            )
     if PurePosixPath(line.image).is_absolute() or ".." in PurePosixPath(line.image).parts:
-        raise DatasetError(f"{path}, {line.where}: {line.image!r} leaves the folder; name pictures relative to it")
+        raise DatasetError(
+            _("{path}, {where}: {image!r} leaves the folder; name pictures relative to it").format(
+                path=path, where=line.where, image=line.image
+            )
+        )
     return line
 
 
@@ -56,13 +65,15 @@ def karpathy_lines(path: Path, folder: Path, most: int | None = None) -> Iterato
     images = _json(path)
     below: dict[str, bool] = {}
     for number, image in enumerate(images, 1):
-        where = f"picture {number}"
+        where = _("picture {number}").format(number=number)
         try:
             name, split, sentences = str(image["filename"]), str(image["split"]), image["sentences"]
             raws = [" ".join(str(sentence["raw"]).split()) for sentence in sentences[:most]]
         except (KeyError, TypeError):
             raise DatasetError(
-                f"{path}, {where}: expected filename, split and sentences with raw; is this Karpathy's JSON?"
+                _("{path}, {where}: expected filename, split and sentences with raw; is this Karpathy's JSON?").format(
+                    path=path, where=where
+                )
             ) from None
         parent = str(image.get("filepath") or "")
         if parent and below.setdefault(parent, ".." not in parent and (folder / parent).is_dir()):
@@ -90,17 +101,25 @@ def csv_lines(path: Path, split: str) -> Iterator[Line]:
             for row in rows:
                 if not any(cell.strip() for cell in row):
                     continue
-                where = f"line {rows.line_num}"
+                where = _("line {number}").format(number=rows.line_num)
                 if len(row) < len(names):
-                    raise DatasetError(f"{path}, {where}: {len(row)} cells where the first row names {len(names)}")
+                    raise DatasetError(
+                        _("{path}, {where}: {count} cells where the first row names {wanted}").format(
+                            path=path, where=where, count=len(row), wanted=len(names)
+                        )
+                    )
                 text = " ".join(row[caption].split())
                 yield checked(path, Line(where, row[image].strip(), split if home is None else row[home].strip(), text))
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of captions") from None
+        raise DatasetError(
+            _("{path} cannot be read ({reason}); give a file of captions").format(path=path, reason=reason_of(error))
+        ) from None
     except UnicodeDecodeError:
-        raise DatasetError(f"{path}: not UTF-8; save the file as UTF-8") from None
+        raise DatasetError(_("{path}: not UTF-8; save the file as UTF-8").format(path=path)) from None
     except csv.Error as error:
-        raise DatasetError(f"{path}: no CSV that can be read ({error}); check its quotes") from None
+        raise DatasetError(
+            _("{path}: no CSV that can be read ({reason}); check its quotes").format(path=path, reason=error)
+        ) from None
 
 
 def folder_lines(texts: Path, images: Path, split: str) -> Iterator[Line]:
@@ -115,15 +134,25 @@ def folder_lines(texts: Path, images: Path, split: str) -> Iterator[Line]:
             with path.open("rb") as file:
                 raw = file.read(MAX_TEXT_BYTES + 1)
             if len(raw) > MAX_TEXT_BYTES:
-                raise DatasetError(f"{path} is larger than {MAX_TEXT_BYTES:,} bytes; is this a file of captions?")
+                raise DatasetError(
+                    _("{path} is larger than {most:,} bytes; is this a file of captions?").format(
+                        path=path, most=MAX_TEXT_BYTES
+                    )
+                )
             name = one_of(pictures, path.stem, images)
             for number, line in enumerate(raw.decode("utf-8-sig").splitlines(), 1):
                 if line.strip():
-                    yield checked(path, Line(f"line {number}", name, split, " ".join(line.split())))
+                    yield checked(
+                        path, Line(_("line {number}").format(number=number), name, split, " ".join(line.split()))
+                    )
     except OSError as error:
-        raise DatasetError(f"{texts} cannot be read ({error.strerror}); give a folder of text files") from None
+        raise DatasetError(
+            _("{path} cannot be read ({reason}); give a folder of text files").format(
+                path=texts, reason=reason_of(error)
+            )
+        ) from None
     except UnicodeDecodeError:
-        raise DatasetError(f"{texts}: a text file is not UTF-8; save it as UTF-8") from None
+        raise DatasetError(_("{path}: a text file is not UTF-8; save it as UTF-8").format(path=texts)) from None
 
 
 def by_stem(folder: Path) -> Mapping[str, list[str]]:
@@ -144,8 +173,11 @@ def one_of(files: Mapping[str, list[str]], stem: str, folder: Path) -> str:
     """
     names = files.get(stem, [])
     if len(names) != 1:
-        what = f"both {names[0]} and {names[1]}" if names else f"no picture or video named {stem}"
-        raise DatasetError(f"{folder} has {what}; captions need exactly one file of that name")
+        if names:
+            said = _("{folder} has both {name} and {other}; captions need exactly one file of that name")
+            raise DatasetError(said.format(folder=folder, name=names[0], other=names[1]))
+        said = _("{folder} has no picture or video named {name}; captions need exactly one file of that name")
+        raise DatasetError(said.format(folder=folder, name=stem))
     return names[0]
 
 
@@ -154,17 +186,25 @@ def _json(path: Path) -> list[Any]:
         with path.open("rb") as file:
             raw = file.read(MAX_JSON_BYTES + 1)
         if len(raw) > MAX_JSON_BYTES:
-            raise DatasetError(f"{path} is larger than {MAX_JSON_BYTES:,} bytes; is this a captions file?")
+            raise DatasetError(
+                _("{path} is larger than {most:,} bytes; is this a captions file?").format(
+                    path=path, most=MAX_JSON_BYTES
+                )
+            )
         text = raw.decode("utf-8-sig")
         del raw
         data = json.loads(text, object_hook=lambda one: {key: one[key] for key in _KEPT if key in one})
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of captions") from None
+        raise DatasetError(
+            _("{path} cannot be read ({reason}); give a file of captions").format(path=path, reason=reason_of(error))
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no JSON that can be read ({error}); give Karpathy's JSON") from None
+        raise DatasetError(
+            _("{path} is no JSON that can be read ({reason}); give Karpathy's JSON").format(path=path, reason=error)
+        ) from None
     images = data.get("images") if isinstance(data, dict) else None
     if not isinstance(images, list):
-        raise DatasetError(f'{path} has no list "images"; give JSON of Karpathy\'s form')
+        raise DatasetError(_('{path} has no list "images"; give JSON of Karpathy\'s form').format(path=path))
     return images
 
 
@@ -173,12 +213,18 @@ def _column(path: Path, names: list[str], wanted: tuple[str, ...]) -> int:
         if name in names:
             return names.index(name)
     raise DatasetError(
-        f"{path}, line 1: none of its columns is named {' or '.join(wanted)}; name them in the first row"
+        _("{path}, line 1: none of its columns is named {names}; name them in the first row").format(
+            path=path, names=" or ".join(wanted)
+        )
     )
 
 
 def _bounded(path: Path, file: TextIO) -> Iterator[str]:
     for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), ""), 1):
         if len(line) > MAX_LINE:
-            raise DatasetError(f"{path}, line {number}: longer than {MAX_LINE:,} characters; is this a captions file?")
+            raise DatasetError(
+                _("{path}, line {number}: longer than {most:,} characters; is this a captions file?").format(
+                    path=path, number=number, most=MAX_LINE
+                )
+            )
         yield line

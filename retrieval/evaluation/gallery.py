@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from retrieval.embedding.stream import content_digest
 from retrieval.errors import CollectionError, DatasetError
 from retrieval.evaluation.protocols import Dataset
+from retrieval.messages import N_, _
 from retrieval.types import FloatMatrix, Where
 
 if TYPE_CHECKING:
@@ -40,12 +41,20 @@ def places_of(dataset: Dataset, collection: "Collection") -> tuple[list[list[Pat
         if not records:
             missing.append(path)
         elif not sound:
-            failed.append((path, records[0].reason or "it is gone or waits to be embedded"))
+            failed.append((path, records[0].reason or N_("it is gone or waits to be embedded")))
         found.append(sound)
     if missing:
         raise DatasetError(
-            f"{len(missing):,} of {len(dataset.paths):,} pictures are not in the collection, such as {missing[0]}; "
-            f"run: sightseek index {dataset.folder} -c {collection.folder}"
+            _(
+                "{count:,} of {total:,} pictures are not in the collection, such as {path}; run: "
+                "sightseek index {folder} -c {collection}"
+            ).format(
+                count=len(missing),
+                total=len(dataset.paths),
+                path=missing[0],
+                folder=dataset.folder,
+                collection=collection.folder,
+            )
         )
     return found, tuple(failed)
 
@@ -84,7 +93,7 @@ def read_gallery(collection: "Collection", where: Where | None) -> Gallery:
         keys = np.concatenate([block[0] for block in blocks])
         items = [one for start in range(0, len(keys), _AT_ONCE) for one in reader.items(keys[start : start + _AT_ONCE])]
     except KeyError:
-        raise CollectionError("the collection changed while it was read; try again") from None
+        raise CollectionError(_("the collection changed while it was read; try again")) from None
     finally:
         reader.close()
     files = np.array([item.file_id for item in items], np.int64)

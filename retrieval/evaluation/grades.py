@@ -19,6 +19,7 @@ from retrieval.evaluation.measures import rank_blocks
 from retrieval.evaluation.notation import Measure, Values, summary, values
 from retrieval.evaluation.sides import Vectors
 from retrieval.evaluation.significance import Interval, bootstrap
+from retrieval.messages import N_, _
 
 MAX_JUDGEMENTS = 200_000
 LOWEST = 1.0
@@ -81,12 +82,16 @@ def read_grades(path: Path) -> list[Judgement]:
         DatasetError: the file cannot be read, or a line is of another form; the message names the line.
     """
     found: list[Judgement] = []
-    for number, raw in bounded_lines(path, _MAX_LINE, "a file of judgements"):
+    for number, raw in bounded_lines(path, _MAX_LINE, N_("a file of judgements")):
         found.append(_judgement(path, number, raw))
         if len(found) > MAX_JUDGEMENTS:
-            raise DatasetError(f"{path} holds more than {MAX_JUDGEMENTS:,} judgements; split it")
+            raise DatasetError(
+                _("{path} holds more than {most:,} judgements; split it").format(path=path, most=MAX_JUDGEMENTS)
+            )
     if not found:
-        raise DatasetError(f"{path} holds no judgement; give lines of image, image#number and scores")
+        raise DatasetError(
+            _("{path} holds no judgement; give lines of image, image#number and scores").format(path=path)
+        )
     return found
 
 
@@ -103,8 +108,10 @@ def grade(path: Path, captions: Captions, vectors: Vectors) -> GradeReport:
     texts, pictures, means = _rows(judged, captions, vectors)
     if len(means) < 2:
         raise DatasetError(
-            f"{path}: {len(means)} of {len(judged):,} judgements are of captions and pictures of split "
-            f"{captions.split!r}; name the split that was judged with --split"
+            _(
+                "{path}: {count} of {total:,} judgements are of captions and pictures of split "
+                "{split!r}; name the split that was judged with --split"
+            ).format(path=path, count=len(means), total=len(judged), split=captions.split)
         )
     scores = np.einsum("nd,nd->n", vectors.words[texts], vectors.pictures[pictures])
     of_queries = _condensed(texts, scores, means)
@@ -151,7 +158,7 @@ def kendall(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]])
 def _judgement(path: Path, number: int, raw: bytes) -> Judgement:
     try:
         image, caption, *scores = raw.decode("utf-8-sig").rstrip("\r\n").split("\t")
-        written_of, _, nth = caption.rpartition("#")
+        written_of, _mark, nth = caption.rpartition("#")
         given = [float(score) for score in scores]
         if not (image and written_of and given and nth.isascii() and nth.isdigit()):
             raise ValueError
@@ -159,7 +166,9 @@ def _judgement(path: Path, number: int, raw: bytes) -> Judgement:
             raise ValueError
     except ValueError:
         raise DatasetError(
-            f"{path}, line {number}: expected image, image#number and scores from 1 to 4 with tabs between"
+            _("{path}, line {number}: expected image, image#number and scores from 1 to 4 with tabs between").format(
+                path=path, number=number
+            )
         ) from None
     return Judgement(image, written_of, int(nth), sum(given) / len(given))
 
@@ -193,13 +202,13 @@ def _condensed(texts: NDArray[np.int64], scores: NDArray[np.float32], means: Val
         if not len(right):
             continue
         pairs = np.stack([np.zeros(len(right), np.int64), right], axis=1)
-        rankings, _ = rank_blocks([scores[here][None, :]], (1, len(here)), pairs, gains[right])
+        rankings, _further = rank_blocks([scores[here][None, :]], (1, len(here)), pairs, gains[right])
         for one, into in zip(MEASURES, found, strict=True):
             into.append(float(values(one, rankings)[0]))
     return [np.array(one) for one in found]
 
 
 def _mean_ranks(side: Values) -> Values:
-    _, place, count = np.unique(side, return_inverse=True, return_counts=True)
+    _values, place, count = np.unique(side, return_inverse=True, return_counts=True)
     ranks: Values = (np.cumsum(count) - (count - 1) / 2.0)[place]
     return ranks

@@ -14,6 +14,7 @@ from retrieval.errors import OptionError, QueryError
 from retrieval.evaluation.moments import Place, meets, parse_place
 from retrieval.evaluation.results import Asked, AskedDirection, Summary
 from retrieval.evaluation.thumbnails import thumbnails
+from retrieval.messages import _
 from retrieval.query import parse_query
 from retrieval.store.durable import put
 from retrieval.viewing.asked import AskedPicture, asked_with
@@ -102,9 +103,13 @@ def write_html(
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
-        raise OptionError(f"there is no folder {target.parent} for the report; make it, or name another")
+        raise OptionError(
+            _("there is no folder {folder} for the report; make it, or name another").format(folder=target.parent)
+        )
     if target.exists() and not target.is_file():
-        raise OptionError(f"{path} is no ordinary file, so no report can be written there; name another")
+        raise OptionError(
+            _("{path} is no ordinary file, so no report can be written there; name another").format(path=path)
+        )
     page = render(summary, asked, worst=worst, progress=progress).encode()
     put(target, lambda file: file.write(page), over=True, private=True)
 

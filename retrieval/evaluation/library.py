@@ -20,6 +20,7 @@ from retrieval.evaluation.queries import read_queries
 from retrieval.evaluation.results import SHOWN, Asked, Summary, Table
 from retrieval.evaluation.significance import Interval, bootstrap
 from retrieval.evaluation.targets import Question, Target, Targets
+from retrieval.messages import N_, _, retold
 from retrieval.search import Searcher
 
 if TYPE_CHECKING:
@@ -143,11 +144,12 @@ def _chosen(measures: Sequence[Measure], depth: int) -> tuple[Sequence[Measure],
 
 def summary_of(report: LibraryReport, queries: Path) -> Summary:
     """Return what stands above the single queries: the counts, and the figures with their intervals as tables."""
-    tables = [_table("Where the right ones stand", report.found, report.depth)]
+    tables = [_table(N_("Where the right ones stand"), report.found, report.depth)]
     if report.moments.queries:
-        unit = "query" if report.moments.queries == 1 else "queries"
-        heading = f"Moments: how well they lie, {report.moments.queries:,} {unit}"
-        tables.append(_table(heading, report.moments, report.depth))
+        heading = N_("Moments: how well they lie, {queries:,} queries")
+        if report.moments.queries == 1:
+            heading = N_("Moments: how well they lie, 1 query")
+        tables.append(_table(heading.format(queries=report.moments.queries), report.moments, report.depth))
     counts = (("queries", report.found.queries), ("items", report.gallery), ("hits looked at", report.depth))
     return Summary(f"Search on {queries.name}", report.model["name"], counts, tuple(tables), queries.absolute().parent)
 
@@ -177,7 +179,7 @@ def _answered(hits: Sequence[tuple[Place, float]], targets: Sequence[Target]) ->
     for at in sorted(range(len(targets)), key=lambda at: -targets[at].grade):
         waiting.setdefault(targets[at].place.path, []).append(at)
     answered: dict[int, int] = {}
-    for place, (hit, _) in enumerate(hits):
+    for place, (hit, _score) in enumerate(hits):
         of_file = waiting.get(hit.path, [])
         right = next((at for at in of_file if meets(hit, targets[at].place)), None)
         if right is not None:
@@ -192,7 +194,9 @@ def _answer(
     try:
         hits = searcher.search(question.query, depth)
     except (QueryError, MediaError) as error:
-        raise DatasetError(f"{file}, line {question.number}: {error}") from None
+        raise DatasetError(
+            _("{path}, line {number}: {reason}").format(path=file, number=question.number, reason=retold(str(error)))
+        ) from None
     notes.update(dict.fromkeys(hits.notes))
     places = list(zip(_pointed_at(searcher, hits.hits), (hit.score for hit in hits.hits), strict=True))
     targets = [target.place for target in question.targets]
@@ -277,13 +281,13 @@ def _table(heading: str, found: Figures, depth: int) -> Table:
     def cell(name: str, figure: float) -> str:
         if not name.endswith("_rank"):
             return f"{figure:.1f}"
-        return f"over {depth:,}" if figure > depth else f"{figure:g}"
+        return N_("over {depth:,}").format(depth=depth) if figure > depth else f"{figure:g}"
 
     rows = []
     for name, figure in found.figures.items():
         low, high = (cell(name, end) for end in found.interval_95[name])
         rows.append((name.replace("_", " "), cell(name, figure), f"[{low}, {high}]"))
-    return Table(heading, ("measure", "figure", "95 % interval"), tuple(rows))
+    return Table(heading, (N_("measure"), N_("figure"), N_("95 % interval")), tuple(rows))
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.errors import OptionError
 from retrieval.evaluation.measures import Rankings
+from retrieval.messages import _
 
 MAX_DEPTH = 1_000_000
 
@@ -59,12 +60,15 @@ def parse(text: str) -> Measure:
     depth = int(form[2]) if form and form[2] else None
     if name not in _MAY_HAVE_DEPTH | _WITHOUT:
         known = "R@k, Success@k, Recall@k, P@k, RR, AP, nDCG, Rprec, median_rank, mean_rank"
-        raise OptionError(f"measure {text!r} is not known; use {known}, as in nDCG@10")
+        raise OptionError(_("measure {text!r} is not known; use {known}, as in nDCG@10").format(text=text, known=known))
     if depth is None and name in _NEEDS_DEPTH:
-        raise OptionError(f"measure {text!r} needs a depth, as in {name}@10")
+        raise OptionError(_("measure {text!r} needs a depth, as in {name}@10").format(text=text, name=name))
     if depth is not None and (name in _WITHOUT or not 1 <= depth <= MAX_DEPTH):
-        reason = "takes no depth" if name in _WITHOUT else f"needs a depth from 1 to {MAX_DEPTH:,}"
-        raise OptionError(f"measure {text!r}: {name} {reason}")
+        if name in _WITHOUT:
+            said = _("measure {text!r}: {name} takes no depth")
+        else:
+            said = _("measure {text!r}: {name} needs a depth from 1 to {most:,}")
+        raise OptionError(said.format(text=text, name=name, most=MAX_DEPTH))
     return Measure(name, depth)
 
 
@@ -76,7 +80,7 @@ def parse_all(text: str) -> tuple[Measure, ...]:
     """
     found = tuple(dict.fromkeys(parse(word) for word in re.split(r"[\s,]+", text) if word))
     if not found:
-        raise OptionError("--measures names none; write for example --measures 'R@1 RR nDCG@10'")
+        raise OptionError(_("--measures names none; write for example --measures 'R@1 RR nDCG@10'"))
     return found
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from retrieval.errors import DatasetError, OptionError
 from retrieval.evaluation.datasets import Captions, Form, form_of, picture_paths, read_any, read_captions
 from retrieval.evaluation.forms import by_stem, one_of
+from retrieval.messages import N_, _, retold
 
 
 class Protocol(NamedTuple):
@@ -48,10 +49,10 @@ PROTOCOLS = (
     ),
 )  # fmt: skip
 _FORM_NAMES: dict[Form, str] = {
-    "lines": "lines of image TAB split TAB caption",
-    "json": "Karpathy's JSON",
-    "csv": "CSV with named columns",
-    "folder": "a folder of text files",
+    "lines": N_("lines of image TAB split TAB caption"),
+    "json": N_("Karpathy's JSON"),
+    "csv": N_("CSV with named columns"),
+    "folder": N_("a folder of text files"),
 }
 
 
@@ -84,7 +85,11 @@ def protocol_named(name: str) -> Protocol:
     for protocol in PROTOCOLS:
         if protocol.name == name:
             return protocol
-    raise OptionError(f"protocol {name!r} is not known; use {', '.join(protocol.name for protocol in PROTOCOLS)}")
+    raise OptionError(
+        _("protocol {name!r} is not known; use {names}").format(
+            name=name, names=", ".join(protocol.name for protocol in PROTOCOLS)
+        )
+    )
 
 
 def open_dataset(
@@ -102,16 +107,24 @@ def open_dataset(
     else:
         form = form_of(captions)
         if form not in protocol.forms:
-            wanted = " or ".join(_FORM_NAMES[one] for one in protocol.forms)
-            raise DatasetError(f"{captions} looks like {_FORM_NAMES[form]}; protocol {protocol.name} reads {wanted}")
+            wanted = _(" or ").join(retold(_FORM_NAMES[one]) for one in protocol.forms)
+            raise DatasetError(
+                _("{captions} looks like {form}; protocol {name} reads {wanted}").format(
+                    captions=captions, form=retold(_FORM_NAMES[form]), name=protocol.name, wanted=wanted
+                )
+            )
         read = read_any(captions, images_dir, chosen, most=protocol.most)
     if protocol.stems:
         read = _with_suffixes(read, images_dir)
     notes = _departures(protocol, read)
     if notes and strict:
-        raise DatasetError(f"{notes[0]}; give the whole dataset, or leave --strict out")
+        raise DatasetError(_("{reason}; give the whole dataset, or leave --strict out").format(reason=retold(notes[0])))
     if len(read.images) < protocol.folds:
-        raise DatasetError(f"{captions} has {len(read.images)} pictures, too few for {protocol.folds} folds")
+        raise DatasetError(
+            _("{captions} has {count} pictures, too few for {folds} folds").format(
+                captions=captions, count=len(read.images), folds=protocol.folds
+            )
+        )
     paths = picture_paths(images_dir, read)
     return Dataset(protocol, images_dir, read, tuple(paths), _digest(captions), notes)
 
@@ -120,15 +133,20 @@ def _departures(protocol: Protocol, read: Captions) -> tuple[str, ...]:
     """Say in what the data differ from what published figures were measured on."""
     if protocol.images is None:
         return ()
-    tail = "figures are not comparable with published ones"
     if read.split != protocol.split:
-        return (f"protocol {protocol.name} is measured on split {protocol.split!r}, this is {read.split!r}; {tail}",)
+        said = N_(
+            "protocol {name} is measured on split {wanted!r}, this is {split!r}; figures are not comparable with "
+            "published ones"
+        )
+        return (said.format(name=protocol.name, wanted=protocol.split, split=read.split),)
     found = (len(read.images), len(read.captions))
     if found != (protocol.images, protocol.captions):
-        return (
-            f"protocol {protocol.name} has {protocol.images:,} pictures and {protocol.captions:,} captions, "
-            f"this has {found[0]:,} and {found[1]:,}; {tail}",
+        said = N_(
+            "protocol {name} has {images:,} pictures and {captions:,} captions, this has {found_images:,} and "
+            "{found_captions:,}; figures are not comparable with published ones"
         )
+        wanted = {"name": protocol.name, "images": protocol.images, "captions": protocol.captions}
+        return (said.format(**wanted, found_images=found[0], found_captions=found[1]),)
     return ()
 
 
@@ -136,7 +154,11 @@ def _with_suffixes(read: Captions, folder: Path) -> Captions:
     """Put to each name the suffix that its file has."""
     files = by_stem(folder)
     if not files:
-        raise DatasetError(f"{folder} is no folder of videos; give the folder of the videos that the captions name")
+        raise DatasetError(
+            _("{folder} is no folder of videos; give the folder of the videos that the captions name").format(
+                folder=folder
+            )
+        )
     return read._replace(images=tuple(one_of(files, name, folder) for name in read.images))
 
 

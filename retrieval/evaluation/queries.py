@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from retrieval.errors import DatasetError
 from retrieval.evaluation.bounded import bounded_lines
+from retrieval.messages import N_, _
 
 MAX_GRADE = 10
 _MAX_LINE = 100_000
@@ -61,7 +62,11 @@ def read_queries(path: Path) -> list[Labelled]:
             as_json = text.lstrip().startswith("{")
         found.append(_from_json(path, number, text) if as_json else _from_tabs(path, number, text))
     if not found:
-        raise DatasetError(f"{path} holds no query; write one a line: the query, a tab, and the path of what is right")
+        raise DatasetError(
+            _("{path} holds no query; write one a line: the query, a tab, and the path of what is right").format(
+                path=path
+            )
+        )
     return found
 
 
@@ -71,13 +76,13 @@ def fail(path: Path, number: int, message: str) -> NoReturn:
     Raises:
         DatasetError: always.
     """
-    raise DatasetError(f"{path}, line {number}: {message}") from None
+    raise DatasetError(_("{path}, line {number}: {reason}").format(path=path, number=number, reason=message)) from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    for number, raw in bounded_lines(path, _MAX_LINE, "a file of labelled queries"):
+    for number, raw in bounded_lines(path, _MAX_LINE, N_("a file of labelled queries")):
         if number > _MAX_LINES:
-            fail(path, number, f"more than {_MAX_LINES:,} lines; cut the file in parts")
+            fail(path, number, _("more than {most:,} lines; cut the file in parts").format(most=_MAX_LINES))
         yield number, _decoded(path, number, raw)
 
 
@@ -85,16 +90,16 @@ def _decoded(path: Path, number: int, raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        fail(path, number, "not UTF-8; save the file as UTF-8")
+        fail(path, number, _("not UTF-8; save the file as UTF-8"))
 
 
 def _from_tabs(path: Path, number: int, text: str) -> Labelled:
     query, *names = (field.strip() for field in text.split("\t"))
     if not query:
-        fail(path, number, "the query is empty; write the words, a tab, and the path of what is right")
+        fail(path, number, _("the query is empty; write the words, a tab, and the path of what is right"))
     relevant = tuple(Named(name) for name in names if name)
     if not relevant:
-        fail(path, number, "nothing is named as right for the query; add a tab and the path of a picture or video")
+        fail(path, number, _("nothing is named as right for the query; add a tab and the path of a picture or video"))
     return Labelled(number, query, (), (), "", relevant)
 
 
@@ -102,19 +107,25 @@ def _from_json(path: Path, number: int, text: str) -> Labelled:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        fail(path, number, f"not JSON{where}; the first line makes this a file of one JSON object a line")
+        if isinstance(error, json.JSONDecodeError):
+            said = _("not JSON at column {column}; the first line makes this a file of one JSON object a line")
+            fail(path, number, said.format(column=error.colno))
+        fail(path, number, _("not JSON; the first line makes this a file of one JSON object a line"))
     if not isinstance(data, dict):
-        fail(path, number, 'expected an object such as {"query": "a dog", "relevant": ["a.jpg"]}')
+        fail(path, number, _('expected an object such as {{"query": "a dog", "relevant": ["a.jpg"]}}').format())
     unknown = next((key for key in data if key not in _KEYS), None)
     if unknown is not None:
-        fail(path, number, f"{unknown[:40]!r} is not known; a query has {', '.join(_KEYS)}")
+        fail(
+            path,
+            number,
+            _("{unknown!r} is not known; a query has {names}").format(unknown=unknown[:40], names=", ".join(_KEYS)),
+        )
     for key in ("query", "where"):
         if not isinstance(data.get(key, ""), str):
-            fail(path, number, f"{key!r} must be text")
+            fail(path, number, _("{key!r} must be text").format(key=key))
     names = data.get("relevant")
     if not isinstance(names, list) or not names:
-        fail(path, number, "'relevant' must be a list of at least one path; take the line out if nothing is right")
+        fail(path, number, _("'relevant' must be a list of at least one path; take the line out if nothing is right"))
     return Labelled(
         number,
         data.get("query", ""),
@@ -128,17 +139,25 @@ def _from_json(path: Path, number: int, text: str) -> Labelled:
 def _texts(path: Path, number: int, key: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - any JSON
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
-        fail(path, number, f"{key!r} must be a list of texts")
+        fail(path, number, _("{key!r} must be a list of texts").format(key=key))
     return tuple(values)
 
 
 def _named(path: Path, number: int, value: Any) -> Named:  # noqa: ANN401 - any JSON
     named = {"path": value} if isinstance(value, str) else value
     if not isinstance(named, dict) or not {"path"} <= named.keys() <= {"path", "grade"}:
-        fail(path, number, 'each of \'relevant\' is a path, or an object such as {"path": "a.jpg", "grade": 2}')
+        fail(
+            path,
+            number,
+            _('each of \'relevant\' is a path, or an object such as {{"path": "a.jpg", "grade": 2}}').format(),
+        )
     name, grade = named["path"], named.get("grade", 1)
     if not isinstance(name, str) or not name.strip():
-        fail(path, number, "a path in 'relevant' is empty or no text")
+        fail(path, number, _("a path in 'relevant' is empty or no text"))
     if not isinstance(grade, int) or isinstance(grade, bool) or not 1 <= grade <= MAX_GRADE:
-        fail(path, number, f"a grade is a whole number from 1 to {MAX_GRADE}; leave out what is not right")
+        fail(
+            path,
+            number,
+            _("a grade is a whole number from 1 to {most}; leave out what is not right").format(most=MAX_GRADE),
+        )
     return Named(name, grade)

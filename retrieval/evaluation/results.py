@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, get_args
 from retrieval.errors import CollectionError, DatasetError
 from retrieval.evaluation.bounded import bounded_lines
 from retrieval.evaluation.queries import MAX_GRADE
+from retrieval.messages import N_, _, retold
 
 SHOWN = 10
 """So many found rows are kept of each query."""
@@ -76,16 +77,21 @@ def write_dump(path: Path, asked: Iterable[Asked]) -> None:
             line = json.dumps(_fields(one), ensure_ascii=True).encode("ascii") + b"\n"
             if len(line) > MAX_DUMP_LINE:
                 raise DatasetError(
-                    f"the query {one.query!r:.60} has {len(one.relevant):,} right answers, too many for a dump; leave "
-                    "--dump out"
+                    _(
+                        "the query {query!r:.60} has {count:,} right answers, too many for a dump; leave --dump out"
+                    ).format(query=one.query, count=len(one.relevant))
                 )
             file.write(line)
 
     try:
         replace(path, write)
     except CollectionError as error:
-        said = getattr(error.__cause__, "strerror", None) or "no room or no right to write"
-        raise DatasetError(f"{path} cannot be written ({said}); name another file for --dump") from None
+        said = getattr(error.__cause__, "strerror", None) or N_("no room or no right to write")
+        raise DatasetError(
+            _("{path} cannot be written ({reason}); name another file for --dump").format(
+                path=path, reason=retold(said)
+            )
+        ) from None
 
 
 def read_dump(path: Path) -> list[Asked]:
@@ -95,12 +101,14 @@ def read_dump(path: Path) -> list[Asked]:
         DatasetError: the file cannot be read, or a line is of another form; the message names the line.
     """
     found = []
-    for number, raw in bounded_lines(path, MAX_DUMP_LINE, "a file that --dump wrote"):
+    for number, raw in bounded_lines(path, MAX_DUMP_LINE, N_("a file that --dump wrote")):
         found.append(_asked(path, number, raw))
         if len(found) > MAX_DUMP_ROWS:
-            raise DatasetError(f"{path} holds more than {MAX_DUMP_ROWS:,} queries; is this a dump?")
+            raise DatasetError(
+                _("{path} holds more than {most:,} queries; is this a dump?").format(path=path, most=MAX_DUMP_ROWS)
+            )
     if not found:
-        raise DatasetError(f"{path} holds no query; give a file that --dump wrote")
+        raise DatasetError(_("{path} holds no query; give a file that --dump wrote").format(path=path))
     return found
 
 
@@ -133,7 +141,11 @@ def _asked(path: Path, number: int, raw: bytes) -> Asked:
             None if grades is None else tuple(map(int, grades)),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise DatasetError(f"{path}, line {number}: no record of a query; give a file that --dump wrote") from None
+        raise DatasetError(
+            _("{path}, line {number}: no record of a query; give a file that --dump wrote").format(
+                path=path, number=number
+            )
+        ) from None
 
 
 def _text(value: object) -> str:

@@ -20,6 +20,7 @@ from retrieval.evaluation.report import Direction, Report
 from retrieval.evaluation.results import Asked
 from retrieval.evaluation.sides import Side, Vectors, asked_of, pictures_to_words, words_to_pictures
 from retrieval.evaluation.significance import bootstrap
+from retrieval.messages import _, retold
 from retrieval.types import FloatMatrix
 
 _TEXTS_AT_ONCE = 64
@@ -184,7 +185,11 @@ def _embed_pictures(
         if progress:
             progress(done, len(paths))
     if len(failed) == len(paths):
-        raise DatasetError(f"none of the {len(paths)} pictures can be read; the first one, {paths[0]}: {failed[0]}")
+        raise DatasetError(
+            _("none of the {count} pictures can be read; the first one, {path}: {reason}").format(
+                count=len(paths), path=paths[0], reason=retold(failed[0])
+            )
+        )
     return vectors, failed, hashlib.sha256(b"".join(contents)).hexdigest()
 
 

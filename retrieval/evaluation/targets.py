@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from retrieval.errors import QueryError
 from retrieval.evaluation.moments import Place, format_place, parse_place
 from retrieval.evaluation.queries import Labelled, Named, fail
+from retrieval.messages import N_, _, retold
 from retrieval.query import ItemName, format_item, parse_query, read_item, split_item
 from retrieval.types import Part, Query
 
@@ -50,15 +51,23 @@ class Targets:
         try:
             query = self._query(line)
         except QueryError as error:
-            fail(self._file, line.number, str(error))
+            fail(self._file, line.number, retold(str(error)))
         targets = tuple(self._target(line.number, named) for named in line.relevant)
         seen: set[Place] = set()
         own = {os.path.realpath(split_item(part.value)[0]) for part in query.parts if part.kind != "text"}
         for target in targets:
             if target.place in seen:
-                fail(self._file, line.number, f"{format_place(target.place)} is named twice; name it once")
+                fail(
+                    self._file,
+                    line.number,
+                    _("{name} is named twice; name it once").format(name=format_place(target.place)),
+                )
             if os.path.realpath(target.place.path) in own:
-                fail(self._file, line.number, f"{target.place.path} is part of the query, so it cannot be a hit of it")
+                fail(
+                    self._file,
+                    line.number,
+                    _("{path} is part of the query, so it cannot be a hit of it").format(path=target.place.path),
+                )
             seen.add(target.place)
         return Question(line.number, query, targets)
 
@@ -87,7 +96,9 @@ class Targets:
                 value = format_item(str(found), named.at_s, named.crop)
                 return Part(kind if found.is_file() else "item", value, part.weight)
         raise QueryError(
-            f"there is no file {part.value[:200]!r} beside the queries or in an indexed folder; correct its name"
+            _("there is no file {value!r} beside the queries or in an indexed folder; correct its name").format(
+                value=part.value[:200]
+            )
         )
 
     def _file_named(self, name: str) -> Path | None:
@@ -108,24 +119,36 @@ class Targets:
         elif place.span is not None:
             record = self._record(place.path)
         elif "#t=" in named.name and self._record(named.name.rpartition("#t=")[0]) is not None:
-            fail(self._file, number, f"{named.name!r}: write a moment as its start and end, a.mp4#t=3-7.5")
+            fail(
+                self._file,
+                number,
+                _("{name!r}: write a moment as its start and end, a.mp4#t=3-7.5").format(name=named.name),
+            )
         if record is None:
-            fail(self._file, number, f"{named.name!r} is not in the collection; index it, or correct the name")
+            fail(
+                self._file,
+                number,
+                _("{name!r} is not in the collection; index it, or correct the name").format(name=named.name),
+            )
         if place.span is not None:
             if place.span.end_s <= place.span.start_s:
-                fail(self._file, number, f"{named.name!r}: a moment ends after it starts")
+                fail(self._file, number, _("{name!r}: a moment ends after it starts").format(name=named.name))
             if record.kind == "image":
-                fail(self._file, number, f"{named.name!r}: a picture has no moments; leave the time out")
+                fail(
+                    self._file,
+                    number,
+                    _("{name!r}: a picture has no moments; leave the time out").format(name=named.name),
+                )
         self._note_unreadable(record)
         return Target(Place(str(record.path), place.span), named.grade)
 
     def _note_unreadable(self, record: "FileRecord") -> None:
         if record.gone:
-            self.unreadable[str(record.path)] = "it is gone"
+            self.unreadable[str(record.path)] = N_("it is gone")
         elif record.status == "failed":
             self.unreadable[str(record.path)] = record.reason
         elif not record.embedded:
-            self.unreadable[str(record.path)] = "it waits to be indexed"
+            self.unreadable[str(record.path)] = N_("it waits to be indexed")
 
     def _record(self, name: str) -> "FileRecord | None":
         if not _possible(name):

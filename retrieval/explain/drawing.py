@@ -13,6 +13,7 @@ from retrieval.errors import OptionError
 from retrieval.explain.colours import coloured
 from retrieval.explain.explaining import Explanation
 from retrieval.explain.target import shown_pixels
+from retrieval.messages import _
 from retrieval.store.durable import replace
 from retrieval.types import Pixels
 
@@ -33,11 +34,15 @@ def check_out(out: Path, used: set[Path]) -> None:
         OptionError: it is no name for a PNG file, one of the files used, or in a folder that is not there.
     """
     if out.suffix.lower() != ".png":
-        raise OptionError(f"{out} is not a name for a PNG file; end it in .png")
+        raise OptionError(_("{out} is not a name for a PNG file; end it in .png").format(out=out))
     if os.path.realpath(out) in {os.path.realpath(path) for path in used}:
-        raise OptionError(f"{out} is itself part of the question; name another file to write to")
+        raise OptionError(_("{out} is itself part of the question; name another file to write to").format(out=out))
     if out.is_dir() or not out.parent.is_dir():
-        raise OptionError(f"{out} cannot be written: there is no folder {out.parent}, or a folder has that name")
+        raise OptionError(
+            _("{out} cannot be written: there is no folder {folder}, or a folder has that name").format(
+                out=out, folder=out.parent
+            )
+        )
 
 
 def write_heat_map(explanation: Explanation, out: Path, sampling: Sampling | None = None) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from retrieval.embedding import Embedder
 from retrieval.embedding.base import tells_cells, usable
 from retrieval.errors import MediaError, OptionError
+from retrieval.messages import _
 from retrieval.types import FloatMatrix, Pixels
 
 Method = Literal["auto", "cells", "masks"]
@@ -54,7 +55,11 @@ def find_heat(
         MediaError: the model gives no vector for the picture.
     """
     if method == "cells" and not tells_cells(embedder):
-        raise OptionError(f"the model {embedder.spec.name} has no cells; use --method masks, or leave --method out")
+        raise OptionError(
+            _("the model {name} has no cells; use --method masks, or leave --method out").format(
+                name=embedder.spec.name
+            )
+        )
     if method != "masks" and tells_cells(embedder):
         return Found(cell_heat(embedder, pixels, probe), "cells")
     return Found(mask_heat(look_masked(embedder, pixels, progress=progress), probe), "masks")
@@ -68,10 +73,10 @@ def cell_heat(embedder: Embedder, pixels: Pixels, probe: FloatMatrix) -> Heat:
         MediaError: the model gives no vectors for the picture.
     """
     if not tells_cells(embedder) or embedder.cells is None:
-        raise OptionError(f"the model {embedder.spec.name} has no cells")
+        raise OptionError(_("the model {name} has no cells").format(name=embedder.spec.name))
     scores = embedder.embed_cells(pixels[None])[0].astype(np.float64) @ probe.astype(np.float64)
     if not np.isfinite(scores).all():
-        raise MediaError("the model gives no vectors for this picture; give another one")
+        raise MediaError(_("the model gives no vectors for this picture; give another one"))
     return _smooth(scores.reshape(embedder.cells))
 
 
@@ -120,7 +125,7 @@ def look_masked(
     vectors = np.concatenate(rows)
     good = usable(vectors)
     if not good.any():
-        raise MediaError("the model gives no vector for this picture; give another one")
+        raise MediaError(_("the model gives no vector for this picture; give another one"))
     return Looks(np.concatenate(masks)[good], vectors[good])
 
 

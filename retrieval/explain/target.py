@@ -12,6 +12,7 @@ from retrieval.embedding import Embedder
 from retrieval.embedding.base import usable
 from retrieval.errors import MediaError, QueryError
 from retrieval.media import Media, open_media
+from retrieval.messages import _, retold
 from retrieval.query import format_item, split_item
 from retrieval.ranking import best_scores
 from retrieval.types import FloatMatrix, Kind, Pixels, Sample
@@ -61,7 +62,9 @@ def open_target(name: str, embedder: Embedder, probes: FloatMatrix, sampling: Sa
                 sample, vector = _best(media, embedder, probes)
             info, notes = media.info, tuple(f"{path}: {note}" for note in media.notes)
     except MediaError as error:
-        raise MediaError(f"{path} cannot be explained: {error}; give another file") from None
+        raise MediaError(
+            _("{path} cannot be explained: {reason}; give another file").format(path=path, reason=retold(str(error)))
+        ) from None
     at = sample.item.at_s if info.kind == "video" else None
     return Target(os.fspath(path), info.kind, at, info.width, info.height, sample.pixels, vector, notes)
 
@@ -76,7 +79,9 @@ def shown_pixels(target: Target, sampling: Sampling) -> Pixels:
         with open_media(Path(target.path), sampling, SHOWN) as media:
             return _nearest(media, target.at_s or 0.0).pixels
     except MediaError as error:
-        raise MediaError(f"{target.path} cannot be drawn: {error}; give another file") from None
+        raise MediaError(
+            _("{path} cannot be drawn: {reason}; give another file").format(path=target.path, reason=retold(str(error)))
+        ) from None
 
 
 def _file(name: str) -> tuple[Path, float | None]:
@@ -88,7 +93,9 @@ def _file(name: str) -> tuple[Path, float | None]:
         except ValueError:
             break
     raise QueryError(
-        f"there is no file {name[:200]!r} to explain; give a picture or a video last, or an item as film.mp4#t=12.5"
+        _("there is no file {name!r} to explain; give a picture or a video last, or an item as film.mp4#t=12.5").format(
+            name=name[:200]
+        )
     )
 
 
@@ -101,7 +108,7 @@ def _nearest(media: Media, at_s: float) -> Sample:
             break
         best = sample
     if best is None:
-        raise MediaError("it holds no pictures")
+        raise MediaError(_("it holds no pictures"))
     return best
 
 
@@ -115,14 +122,14 @@ def _best(media: Media, embedder: Embedder, probes: FloatMatrix) -> tuple[Sample
         if np.isfinite(scores[place]) and (best is None or scores[place] > best[0]):
             best = float(scores[place]), batch[place], vectors[place : place + 1]
     if best is None:
-        raise MediaError("the model gives no vector for it")
+        raise MediaError(_("the model gives no vector for it"))
     return best[1], best[2]
 
 
 def _alone(sample: Sample, embedder: Embedder) -> tuple[Sample, FloatMatrix]:
     vector = embedder.embed_pixels(embedder.preprocess(sample.pixels)[None])
     if not usable(vector).all():
-        raise MediaError("the model gives no vector for it")
+        raise MediaError(_("the model gives no vector for it"))
     return sample, vector
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from retrieval.errors import OptionError
 from retrieval.labels.lines import read_lines
+from retrieval.messages import _
 
 _BUILTIN = Path(__file__).with_name("sentences.txt")
 _MOST_BYTES = 64 * 2**20
@@ -40,12 +41,16 @@ def read_bank(path: Path) -> Bank:
         fields = text.split("\t")
         if len(fields) > _FIELDS or len(text) > _LONGEST:
             raise OptionError(
-                f"--bank {path}, line {number}: neither a sentence nor image, split and caption with tabs between; "
-                f"give a sentence of at most {_LONGEST:,} characters a line"
+                _(
+                    "--bank {path}, line {number}: neither a sentence nor image, split and caption with "
+                    "tabs between; give a sentence of at most {most:,} characters a line"
+                ).format(path=path, number=number, most=_LONGEST)
             )
         found[fields[-1].strip()] = None
     if not found:
-        raise OptionError(f"--bank {path} holds no sentence; give a sentence a line")
+        raise OptionError(_("--bank {path} holds no sentence; give a sentence a line").format(path=path))
     if len(found) > _MOST_SENTENCES:
-        raise OptionError(f"--bank {path} holds more than {_MOST_SENTENCES:,} sentences; give fewer")
+        raise OptionError(
+            _("--bank {path} holds more than {most:,} sentences; give fewer").format(path=path, most=_MOST_SENTENCES)
+        )
     return Bank(tuple(found))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from retrieval.config import ModelSpec
 from retrieval.errors import OptionError
 from retrieval.labels.text_vectors import prompts_digest
+from retrieval.messages import N_, _, reason_of, retold
 from retrieval.types import FloatMatrix
 
 FORMAT = 1
@@ -115,7 +116,7 @@ def fit_platt(scores: NDArray[np.float64], true: NDArray[np.bool_]) -> tuple[flo
     columns = np.stack([scores, np.ones_like(scores)], axis=1)
     found = np.array([0.0, math.log((positive + 1) / (negative + 1))])
     loss = _loss(columns @ found, target)
-    for _ in range(_ROUNDS):
+    for _round in range(_ROUNDS):
         chance = logistic(columns @ found)
         gradient = columns.T @ (chance - target)
         curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns + 1e-9 * np.eye(2)
@@ -158,9 +159,13 @@ def read_calibration(path: Path) -> Calibration:
         with path.open("rb") as file:
             data = json.loads(file.read(_MOST_BYTES))
     except OSError as error:
-        raise OptionError(f"--calibration {path} cannot be read ({error.strerror}); {_MAKE}") from None
+        raise OptionError(
+            _("--calibration {path} cannot be read ({reason}); {make}").format(
+                path=path, reason=reason_of(error), make=retold(_MAKE)
+            )
+        ) from None
     except (ValueError, RecursionError):
-        raise OptionError(f"--calibration {path} is not JSON; {_MAKE}") from None
+        raise OptionError(_("--calibration {path} is not JSON; {make}").format(path=path, make=retold(_MAKE))) from None
     try:
         if data["format"] != FORMAT:
             raise ValueError
@@ -175,14 +180,20 @@ def read_calibration(path: Path) -> Calibration:
             quality=Quality(**data["quality"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise OptionError(f"--calibration {path} is not a calibration of format {FORMAT}; {_MAKE}") from None
+        raise OptionError(
+            _("--calibration {path} is not a calibration of format {known}; {make}").format(
+                path=path, known=FORMAT, make=retold(_MAKE)
+            )
+        ) from None
     sound = found.centre.ndim == 1 and bool(np.isfinite([found.slope, found.bias, *found.centre]).all())
     if not sound or found.slope <= 0:
-        raise OptionError(f"--calibration {path} holds numbers that make no sense; {_MAKE}")
+        raise OptionError(
+            _("--calibration {path} holds numbers that make no sense; {make}").format(path=path, make=retold(_MAKE))
+        )
     return found
 
 
-_MAKE = "make one with: python -m retrieval.labels.calibrate --data FOLDER --out FILE"
+_MAKE = N_("make one with: python -m retrieval.labels.calibrate --data FOLDER --out FILE")
 
 
 def _loss(scores: NDArray[np.float64], target: NDArray[np.float64]) -> float:

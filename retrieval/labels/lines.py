@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retrieval.errors import OptionError
+from retrieval.messages import _, reason_of
 
 
 def read_lines(path: Path, most_bytes: int, option: str) -> Iterator[tuple[int, str]]:
@@ -19,15 +20,31 @@ def read_lines(path: Path, most_bytes: int, option: str) -> Iterator[tuple[int, 
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except OSError as error:
-        raise OptionError(f"{option} {path} cannot be read ({error.strerror}); give a text file") from None
+        raise OptionError(
+            _("{option} {path} cannot be read ({reason}); give a text file").format(
+                option=option, path=path, reason=reason_of(error)
+            )
+        ) from None
     if len(content) > most_bytes:
-        raise OptionError(f"{option} {path} is larger than {most_bytes // 2**20} MB; give a shorter file")
+        raise OptionError(
+            _("{option} {path} is larger than {size} MB; give a shorter file").format(
+                option=option, path=path, size=most_bytes // 2**20
+            )
+        )
     for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         try:
             text = raw.decode("utf-8").strip()
         except UnicodeDecodeError:
-            raise OptionError(f"{option} {path}, line {number}: not UTF-8; save the file as UTF-8") from None
+            raise OptionError(
+                _("{option} {path}, line {number}: not UTF-8; save the file as UTF-8").format(
+                    option=option, path=path, number=number
+                )
+            ) from None
         if "\0" in text:
-            raise OptionError(f"{option} {path}, line {number}: not text; give a text file")
+            raise OptionError(
+                _("{option} {path}, line {number}: not text; give a text file").format(
+                    option=option, path=path, number=number
+                )
+            )
         if text:
             yield number, text

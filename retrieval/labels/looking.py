@@ -13,15 +13,13 @@ from retrieval.embedding.base import usable
 from retrieval.embedding.stream import Embedded, Job, embed_stream
 from retrieval.errors import MediaError, QueryError
 from retrieval.media import open_media
+from retrieval.messages import N_, _
 from retrieval.query import split_item
 from retrieval.types import FloatMatrix, Item, Keys, Kind, Sample, Where
 
 if TYPE_CHECKING:
     from retrieval.store import Collection
     from retrieval.store.records import FileRecord, Frames
-
-_MISSING = "there is no file and no indexed item {!r}; give a picture or clip, or an item as a.mp4#t=12.5"
-_FOLDER = "{!r} is a folder; index it, then label what is below it with: --where 'path:{}/**'"
 
 
 class FileVectors(NamedTuple):
@@ -126,10 +124,15 @@ def _wanted(name: str, collection: "Collection | None") -> _Wanted:
         if path is None or not text:
             continue
         if os.path.isdir(path):  # noqa: PTH112 - False for a name too long
-            raise QueryError(_FOLDER.format(name[:200], name[:200].rstrip("/")))
+            advice = _("{name!r} is a folder; index it, then label what is below it with: --where 'path:{folder}/**'")
+            raise QueryError(advice.format(name=name[:200], folder=name[:200].rstrip("/")))
         if os.path.isfile(path) or (collection is not None and collection.find_item(path, at_s)):  # noqa: PTH113
             return _Wanted(path, at_s)
-    raise QueryError(_MISSING.format(name[:200]))
+    raise QueryError(
+        _("there is no file and no indexed item {name!r}; give a picture or clip, or an item as a.mp4#t=12.5").format(
+            name=name[:200]
+        )
+    )
 
 
 def _absolute(name: str) -> Path | None:
@@ -198,8 +201,8 @@ def _frame(path: Path, at_s: float, embedder: Embedder) -> FileVectors | Unread:
     except MediaError as error:
         return Unread(os.fspath(path), str(error))
     if best is None:
-        return Unread(os.fspath(path), "there is no picture in it")
+        return Unread(os.fspath(path), N_("there is no picture in it"))
     vectors = embedder.embed_pixels(embedder.preprocess(best.pixels)[None])
     if not usable(vectors).all():
-        return Unread(os.fspath(path), "the model gives no usable vector for it")
+        return Unread(os.fspath(path), N_("the model gives no usable vector for it"))
     return FileVectors(os.fspath(path), kind, (best.item,), vectors, notes)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from retrieval.errors import OptionError
 from retrieval.labels.lines import read_lines
+from retrieval.messages import _
 
 _BUILTIN = Path(__file__).with_name("words.txt")
 _MOST_BYTES = 2**20
@@ -42,19 +43,24 @@ def read_words(path: Path) -> WordList:
         word = " ".join(_COMMENT.sub("", text).split())
         if len(word) > _LONGEST:
             raise OptionError(
-                f"--words {path}, line {number}: longer than {_LONGEST} characters; give a word or short phrase a line"
+                _(
+                    "--words {path}, line {number}: longer than {most} characters; give a word or short phrase a line"
+                ).format(path=path, number=number, most=_LONGEST)
             )
         if word and found.setdefault(word.casefold(), word) is not word:
             repeated[found[word.casefold()]] = None
     if not found:
-        raise OptionError(f"--words {path} holds no word; give a word or phrase a line")
+        raise OptionError(_("--words {path} holds no word; give a word or phrase a line").format(path=path))
     if len(found) > _MOST_WORDS:
-        raise OptionError(f"--words {path} holds more than {_MOST_WORDS:,} words; give fewer")
+        raise OptionError(
+            _("--words {path} holds more than {most:,} words; give fewer").format(path=path, most=_MOST_WORDS)
+        )
     return WordList(tuple(found.values()), _repeated_note(path, list(repeated)))
 
 
 def _repeated_note(path: Path, repeated: list[str]) -> tuple[str, ...]:
     if not repeated:
         return ()
-    more = f" and {len(repeated) - _SHOWN} more" if len(repeated) > _SHOWN else ""
-    return (f"{path} has words more than once, each counts once: {', '.join(repeated[:_SHOWN])}{more}",)
+    more = _(" and {count} more").format(count=len(repeated) - _SHOWN) if len(repeated) > _SHOWN else ""
+    said = _("{path} has words more than once, each counts once: {words}{more}")
+    return (said.format(path=path, words=", ".join(repeated[:_SHOWN]), more=more),)

@@ -14,6 +14,7 @@ from retrieval.media.files import open_file
 from retrieval.media.frames import Frame, choose, compact, signature
 from retrieval.media.reasons import reason
 from retrieval.media.suffixes import IMAGE_SUFFIXES, MEDIA_SUFFIXES, VIDEO_SUFFIXES
+from retrieval.messages import N_
 from retrieval.types import Item, MediaInfo, Pixels, Sample
 
 __all__ = ["IMAGE_SUFFIXES", "MEDIA_SUFFIXES", "SEEN", "VIDEO_SUFFIXES", "Media", "open_media", "open_picture"]
@@ -83,7 +84,7 @@ class Media:
         except (MediaError, GeneratorExit):
             raise
         except Exception as error:
-            raise MediaError(f"cannot be decoded: {reason(error)}") from None
+            raise MediaError(N_("cannot be decoded: {reason}").format(reason=reason(error))) from None
 
     def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
         """Yield the pixels shown at each of the times, in seconds, ascending; videos are not read from the beginning.
@@ -99,7 +100,7 @@ class Media:
         except (MediaError, GeneratorExit):
             raise
         except Exception as error:
-            raise MediaError(f"cannot be decoded: {reason(error)}") from None
+            raise MediaError(N_("cannot be decoded: {reason}").format(reason=reason(error))) from None
 
     def close(self) -> None:
         """Give back the file; safe to call twice."""
@@ -147,7 +148,7 @@ def open_media(
         raise
     except Exception as error:
         file.close()
-        raise MediaError(f"cannot be read: {reason(error)}") from None
+        raise MediaError(N_("cannot be read: {reason}").format(reason=reason(error))) from None
     except BaseException:
         file.close()
         raise
@@ -178,7 +179,7 @@ def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Re
 
     head = file.read(_HEAD_BYTES)
     if not head:
-        raise MediaError("empty file")
+        raise MediaError(N_("empty file"))
     known, moving = known_as(head), looks_like_video(head)
     if not moving:
         from retrieval.media.image import open_image
@@ -187,7 +188,7 @@ def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Re
         if picture is not None:
             return picture
         if known:
-            raise MediaError(f"damaged picture: the header of this {known} file cannot be read")
+            raise MediaError(N_("damaged picture: the header of this {kind} file cannot be read").format(kind=known))
     from retrieval.media.video import NotVideo, VideoReader
 
     file.seek(0)
@@ -195,6 +196,6 @@ def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Re
         return VideoReader(file, suffix, sampling, target)
     except NotVideo as error:
         if moving:
-            cut = "cut short, or without an index" if head[4:8] == b"ftyp" else str(error)
-            raise MediaError(f"damaged video: {cut}") from None
-        raise MediaError("not a picture or video that can be read") from None
+            cut = N_("cut short, or without an index") if head[4:8] == b"ftyp" else str(error)
+            raise MediaError(N_("damaged video: {reason}").format(reason=cut)) from None
+        raise MediaError(N_("not a picture or video that can be read")) from None

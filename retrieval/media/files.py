@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from retrieval.errors import MediaError
+from retrieval.messages import N_
 
 
 def open_file(path: Path) -> IO[bytes]:
@@ -19,5 +20,5 @@ def open_file(path: Path) -> IO[bytes]:
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
-        raise MediaError("not a file that can be read: a folder, a pipe or a device")
+        raise MediaError(N_("not a file that can be read: a folder, a pipe or a device"))
     return os.fdopen(number, "rb")

@@ -2,6 +2,8 @@
 
 import re
 
+from retrieval.messages import N_
+
 _NOISE = (
     re.compile(r"<[^<>]*>"),  # object representations
     re.compile(r"\[errno -?\d+\]\s*", re.IGNORECASE),
@@ -15,15 +17,15 @@ _LONGEST = 160
 def reason(error: BaseException) -> str:
     """Return what ``error`` says, cleaned: one line, at most 160 characters, beginning in lower case."""
     if isinstance(error, MemoryError):
-        return "needs more memory than there is"
+        return N_("needs more memory than there is")
     if isinstance(error, RecursionError):
-        return "nested too deeply"
+        return N_("nested too deeply")
     text = str(error)
     for noise in _NOISE:
         text = noise.sub("", text)
     text = " ".join(text.split()).rstrip(" :;,.")
     if not text or text.isdigit():
-        text = f"the decoder gave up ({_words(type(error).__name__)})"
+        text = N_("the decoder gave up ({what})").format(what=_words(type(error).__name__))
     if text[1:2].islower() or text[1:2] == " ":
         text = text[0].lower() + text[1:]
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -11,6 +11,7 @@ import numpy as np
 
 from retrieval.config import IndexChoice, ModelSpec, Sampling
 from retrieval.errors import CollectionError, ModelMismatch
+from retrieval.messages import _, reason_of
 from retrieval.store import durable, manifest, opening, summary
 from retrieval.store.live import LiveIndex
 from retrieval.store.lock import WriteLock
@@ -76,7 +77,11 @@ class Collection:
             folder.mkdir(mode=0o700, exist_ok=True)
             lock = WriteLock(folder / LOCK)
         except OSError as error:
-            raise CollectionError(f"no collection can be made in {folder} ({error.strerror}); name another") from error
+            raise CollectionError(
+                _("no collection can be made in {folder} ({reason}); name another").format(
+                    folder=folder, reason=reason_of(error)
+                )
+            ) from error
         try:
             opening.check_vacant(folder / CATALOG)
             from retrieval.store import catalog
@@ -151,11 +156,15 @@ class Collection:
             return
         if ours.name == spec.name:
             raise ModelMismatch(
-                f"model {spec.name} has changed since the collection was made; embed anew: sightseek index --reembed"
+                _(
+                    "model {name} has changed since the collection was made; embed anew: sightseek index --reembed"
+                ).format(name=spec.name)
             )
         raise ModelMismatch(
-            f"the collection was made with {ours.name}, not {spec.name}; use --model {ours.name},"
-            f" or embed it anew: sightseek index --model {spec.name} --reembed"
+            _(
+                "the collection was made with {name}, not {other}; use --model {name}, or embed it "
+                "anew: sightseek index --model {other} --reembed"
+            ).format(name=ours.name, other=spec.name)
         )
 
     @property
@@ -368,7 +377,7 @@ class Collection:
         if under_way is not None:
             if under_way[0].fingerprint() == spec.fingerprint() and under_way[1] == sampling:
                 return
-            self.notes.append(f"the unfinished re-embedding with {under_way[0].name} was dropped")
+            self.notes.append(_("the unfinished re-embedding with {name} was dropped").format(name=under_way[0].name))
         with self._joined() as writer:
             writer.begin_reembed(spec, sampling)
 
@@ -420,7 +429,9 @@ class Collection:
 
     def _writable(self) -> "Catalog":
         if self._catalog is None:
-            raise CollectionError(f"{self.folder} is open for reading only; open it with write=True")
+            raise CollectionError(
+                _("{folder} is open for reading only; open it with write=True").format(folder=self.folder)
+            )
         return self._catalog
 
     @contextlib.contextmanager
@@ -445,4 +456,6 @@ def _locked(folder: Path) -> WriteLock:
     try:
         return WriteLock(folder / LOCK)
     except OSError as error:
-        raise CollectionError(f"cannot write to {folder} ({error.strerror}); allow writing there") from error
+        raise CollectionError(
+            _("cannot write to {folder} ({reason}); allow writing there").format(folder=folder, reason=reason_of(error))
+        ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from retrieval.errors import CollectionError, OutputError
-from retrieval.messages import _
+from retrieval.messages import _, reason_of
 
 TEMPORARY = ".tmp"
 
@@ -28,8 +28,11 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
             temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        said = error.strerror or str(error)
-        raise CollectionError(f"cannot write {path}: {said}; make room or allow writing, then try again") from error
+        raise CollectionError(
+            _("cannot write {path}: {reason}; make room or allow writing, then try again").format(
+                path=path, reason=reason_of(error)
+            )
+        ) from error
 
 
 def put(path: Path, write: Callable[[BinaryIO], object], *, over: bool = False, private: bool = False) -> None:
@@ -96,8 +99,11 @@ class Draft:
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return what to raise where a result cannot be written."""
-    said = _("cannot write {path}: {reason}; make room or allow writing, then try again")
-    return OutputError(said.format(path=path, reason=error.strerror or str(error)))
+    return OutputError(
+        _("cannot write {path}: {reason}; make room or allow writing, then try again").format(
+            path=path, reason=reason_of(error)
+        )
+    )
 
 
 def _put_beside_others(temporary: Path, path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import CollectionError
+from retrieval.messages import _, reason_of
 from retrieval.store import durable
 from retrieval.store.records import Mark
 from retrieval.store.seal import IndexDamaged
@@ -115,8 +116,11 @@ class Exact:
         try:
             self._write()
         except OSError as error:
-            said = error.strerror or str(error)
-            raise CollectionError(f"cannot write {self.path}: {said}; make room, then try again") from error
+            raise CollectionError(
+                _("cannot write {path}: {reason}; make room, then try again").format(
+                    path=self.path, reason=reason_of(error)
+                )
+            ) from error
 
     def settle(self) -> None:
         """Write all, and give a file that was made under a temporary name its own.
@@ -155,11 +159,11 @@ class Exact:
         assert self.path is not None
         blocks = -(-self._stored // BLOCK)
         if self.path.stat().st_size < _HEADER_BYTES + blocks * self._dtype.itemsize:
-            raise IndexDamaged(f"{self.path.name} was cut short")
+            raise IndexDamaged(_("{name} was cut short").format(name=self.path.name))
         self._map = np.memmap(self.path, self._dtype, "r", offset=_HEADER_BYTES, shape=(blocks,))
         signed: Keys = np.concatenate([block["keys"] for block in self._map])[: self._stored].astype(np.int64)
         if (np.diff(np.abs(signed)) <= 0).any() or not signed[0]:
-            raise IndexDamaged(f"{self.path.name} holds something else than it says")
+            raise IndexDamaged(_("{name} holds something else than it says").format(name=self.path.name))
         return signed
 
 
@@ -183,7 +187,7 @@ def load(path: Path, at: Mark, count: int) -> Exact:
     """
     with path.open("rb") as file:
         if file.read(_HEADER.size) != _header(at):
-            raise IndexDamaged(f"{path.name} is another collection's or another model's")
+            raise IndexDamaged(_("{name} is another collection's or another model's").format(name=path.name))
     return Exact(at.dim, path, count)
 
 

@@ -5,6 +5,7 @@ import unicodedata
 from functools import lru_cache
 
 from retrieval.errors import QueryError
+from retrieval.messages import _
 
 _TOKEN = re.compile(r"(?<![^/])\*\*+/|\*\*+|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 _DEEP = ".*?"
@@ -42,7 +43,11 @@ def expression(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(out) + r"\Z", re.DOTALL | re.IGNORECASE | re.ASCII)
     except re.error as error:
-        raise QueryError(f"path:{pattern} is no pattern ({error.msg}); write [[] for a bracket that is meant") from None
+        raise QueryError(
+            _("path:{pattern} is no pattern ({reason}); write [[] for a bracket that is meant").format(
+                pattern=pattern, reason=error.msg
+            )
+        ) from None
 
 
 def _split(glob: str) -> list[tuple[str, list[str]]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from retrieval.config import IndexChoice, IndexSpec
 from retrieval.errors import CollectionError, ModelMismatch
-from retrieval.messages import _
+from retrieval.messages import _, ngettext, reason_of
 from retrieval.store import exact, seal
 from retrieval.store import reader as catalog
 from retrieval.store.lock import SharedLock
@@ -179,21 +179,23 @@ class LiveIndex:
                 with self.path.open("rb") as file:
                     seal.check(file)
                 other = sealed.lineage != at.lineage
-                self._rebuild(connection, at, "the file was another collection's" if other else "")
+                self._rebuild(connection, at, _("the file was another collection's") if other else "")
                 return
             self._index, sealed = vectors.load(self.path, at, catalog.index_spec(connection))
         except FileNotFoundError:
             self._rebuild(connection, at)
             return
         except IndexDamaged as error:
-            self._rebuild(connection, at, f"the file is damaged ({error}){self._move_aside()}")
+            self._rebuild(connection, at, self._damaged(error))
             return
         except OSError as error:
-            self._rebuild(connection, at, f"the file cannot be read ({error.strerror})", write=False)
+            self._rebuild(
+                connection, at, _("the file cannot be read ({reason})").format(reason=reason_of(error)), write=False
+            )
             return
         self._catch_up(connection, at, sealed.generation)
         if catalog.tally(connection, at) != (len(self._index), int(self._index.keys.sum())):
-            self._rebuild(connection, at, "the file did not hold the catalog's items")
+            self._rebuild(connection, at, _("the file did not hold the catalog's items"))
 
     def _rebuild(self, connection: sqlite3.Connection, at: Mark, why: str = "", write: bool = True) -> None:
         from retrieval.store import building, vectors
@@ -202,18 +204,37 @@ class LiveIndex:
         index = building.build(catalog.index_spec(connection), connection, at, self._beside if write else None)
         self._index = index
         if why:
-            mend = "" if write and self._writable else "; to mend it for good: sightseek verify --repair"
-            self._notes.append(f"the vector index was built anew from the catalog, since {why}{mend}")
+            if write and self._writable:
+                said = _("the vector index was built anew from the catalog, since {reason}")
+            else:
+                said = _(
+                    "the vector index was built anew from the catalog, since {reason}; to mend it for good: "
+                    "sightseek verify --repair"
+                )
+            self._notes.append(said.format(reason=why))
         damaged = catalog.tally(connection, at)[0] - len(index)
         if damaged:
-            self._notes.append(f"{damaged} items have damaged vectors; run: sightseek verify --repair")
+            said = ngettext(
+                "{count} item has a damaged vector; run: sightseek verify --repair",
+                "{count} items have damaged vectors; run: sightseek verify --repair",
+                damaged,
+            )
+            self._notes.append(said.format(count=damaged))
         if write and self._writable and len(index):
             try:
                 vectors.save(self.path, index, at)
             except CollectionError as error:
                 self._notes.append(str(error))
 
+    def _damaged(self, error: IndexDamaged) -> str:
+        """Move the file aside, and return what is wrong with it."""
+        kept = self._move_aside()
+        if kept:
+            return _("the file is damaged ({reason}) and kept as {name}").format(reason=error, name=kept)
+        return _("the file is damaged ({reason})").format(reason=error)
+
     def _move_aside(self) -> str:
+        """Return the name it is kept under; empty when it stays where it is."""
         if not self._writable:
             return ""
         number = 1
@@ -221,7 +242,7 @@ class LiveIndex:
             number += 1
         with contextlib.suppress(OSError):
             self.path.rename(kept)
-            return f" and kept as {kept.name}"
+            return kept.name
         return ""
 
 

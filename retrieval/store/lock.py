@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from retrieval.errors import CollectionError, CollectionLocked
+from retrieval.messages import _, reason_of
 
 
 class WriteLock:
@@ -25,9 +26,13 @@ class WriteLock:
             self.release()
             if isinstance(error, BlockingIOError):
                 raise CollectionLocked(
-                    f"process {holder} is writing to {path.parent}; wait until it is done, or stop it, and try again"
+                    _(
+                        "process {holder} is writing to {folder}; wait until it is done, or stop it, and try again"
+                    ).format(holder=holder, folder=path.parent)
                 ) from None
-            raise CollectionError(f"cannot lock {path} ({error.strerror}); keep it on a local disk") from error
+            raise CollectionError(
+                _("cannot lock {path} ({reason}); keep it on a local disk").format(path=path, reason=reason_of(error))
+            ) from error
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
 

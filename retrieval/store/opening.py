@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from retrieval.errors import CollectionCorrupt, CollectionError, CollectionNotFound, CollectionTooNew
 from retrieval.filters.places import distance_m
+from retrieval.messages import _, reason_of
 from retrieval.store import globs, wording
 
 SCHEMA_VERSION = 4
@@ -52,11 +53,17 @@ def check_vacant(path: Path) -> None:
         CollectionError: it is a catalog, or a database of something else, or nobody can tell.
     """
     if schema_version(path):
-        raise CollectionError(f"{path.parent} holds a collection already; open it, or name another folder")
+        raise CollectionError(
+            _("{folder} holds a collection already; open it, or name another folder").format(folder=path.parent)
+        )
     if _size_bytes(path):
         with translated(path), contextlib.closing(connect(path)) as connection:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise CollectionError(f"{path.parent} holds a {path.name} of something else; name another folder")
+                raise CollectionError(
+                    _("{folder} holds a {name} of something else; name another folder").format(
+                        folder=path.parent, name=path.name
+                    )
+                )
 
 
 def check_version(path: Path) -> int:
@@ -69,10 +76,14 @@ def check_version(path: Path) -> int:
     """
     version = schema_version(path)
     if version == 0:
-        raise CollectionNotFound(f"no collection in {path.parent}; make one: sightseek index FOLDER -c {path.parent}")
+        raise CollectionNotFound(
+            _("no collection in {folder}; make one: sightseek index FOLDER -c {folder}").format(folder=path.parent)
+        )
     if version > SCHEMA_VERSION:
         raise CollectionTooNew(
-            f"{path.parent} was written by a newer sightseek (format {version} over {SCHEMA_VERSION}); update sightseek"
+            _("{folder} was written by a newer sightseek (format {version} over {known}); update sightseek").format(
+                folder=path.parent, version=version, known=SCHEMA_VERSION
+            )
         )
     return version
 
@@ -84,7 +95,11 @@ def _size_bytes(path: Path) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     except OSError as error:
-        raise CollectionError(f"cannot read {path} ({error.strerror}); see to the disk and the permissions") from error
+        raise CollectionError(
+            _("cannot read {path} ({reason}); see to the disk and the permissions").format(
+                path=path, reason=reason_of(error)
+            )
+        ) from error
 
 
 @contextlib.contextmanager
@@ -100,9 +115,17 @@ def said(path: Path, error: sqlite3.Error) -> CollectionError:
     """Return the error to raise instead of one of SQLite's."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return CollectionCorrupt(f"{path} is damaged ({error}); move {path.parent} aside and index again")
+        return CollectionCorrupt(
+            _("{path} is damaged ({reason}); move {folder} aside and index again").format(
+                path=path, reason=error, folder=path.parent
+            )
+        )
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return CollectionError(f"cannot write or read {path} ({error}); make room on the disk and try again")
+        return CollectionError(
+            _("cannot write or read {path} ({reason}); make room on the disk and try again").format(
+                path=path, reason=error
+            )
+        )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return CollectionError(f"{path} is in use ({error}); try again")
-    return CollectionError(f"{path} cannot be used ({error}); see: sightseek verify")
+        return CollectionError(_("{path} is in use ({reason}); try again").format(path=path, reason=error))
+    return CollectionError(_("{path} cannot be used ({reason}); see: sightseek verify").format(path=path, reason=error))

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionError
+from retrieval.messages import _
 from retrieval.store.opening import connect, said
 
 TABLES = sa.MetaData()
@@ -146,7 +147,9 @@ def transaction(path: Path, connection: Connection) -> Iterator[Connection]:
     except sa.exc.DBAPIError as error:
         if isinstance(error.orig, sqlite3.Error):
             raise said(path, error.orig) from error
-        raise CollectionError(f"{path} cannot be written ({error.orig}); see: sightseek verify") from error
+        raise CollectionError(
+            _("{path} cannot be written ({reason}); see: sightseek verify").format(path=path, reason=error.orig)
+        ) from error
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from retrieval.messages import _
 from retrieval.store.records import Mark
 
 _MAGIC = b"sightsk1"
@@ -65,13 +66,13 @@ def check(file: BinaryIO) -> Seal:
     tail = file.read()
     seal, expected = _unpacked(tail)
     if zlib.crc32(tail[: _FIELDS.size], checksum) != expected:
-        raise IndexDamaged("its checksum is wrong")
+        raise IndexDamaged(_("its checksum is wrong"))
     file.seek(0)
     return seal
 
 
 def _unpacked(tail: bytes) -> tuple[Seal, int]:
     if len(tail) != _LENGTH or not tail.startswith(_MAGIC):
-        raise IndexDamaged("it was cut short")
-    _, *numbers = _FIELDS.unpack(tail[: _FIELDS.size])
+        raise IndexDamaged(_("it was cut short"))
+    _magic, *numbers = _FIELDS.unpack(tail[: _FIELDS.size])
     return Seal(*numbers), _CHECKSUM.unpack(tail[_FIELDS.size :])[0]

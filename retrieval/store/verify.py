@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from retrieval.messages import _
 from retrieval.store import durable, live, manifest, reader, vectors
 from retrieval.store.reader import Reader
 from retrieval.store.records import Manifest, Mark, Problem
@@ -61,10 +62,15 @@ def verify(folder: Path, catalog: Reader, made: Manifest, repair: Repair | None)
     if wrong:
         note(Found(wrong, lambda do: do.rebuild(wrong)))
     if not manifest.is_current(folder, made):
-        note(Found(f"{manifest.FILE} does not say what the catalog says", lambda _: manifest.write(folder, made)))
+        note(
+            Found(
+                _("{name} does not say what the catalog says").format(name=manifest.FILE),
+                lambda _do: manifest.write(folder, made),
+            )
+        )
     if repair is not None:
         for path in folder.glob(f"*{durable.TEMPORARY}"):
-            note(Found(f"{path.name} was left by an interrupted run", _removing(path)))
+            note(Found(_("{name} was left by an interrupted run").format(name=path.name), _removing(path)))
     return problems
 
 
@@ -77,7 +83,7 @@ def _dropping(keys: list[int]) -> Callable[[Repair], None]:
 
 
 def _removing(path: Path) -> Callable[[Repair], None]:
-    return lambda _: path.unlink(missing_ok=True)
+    return lambda _do: path.unlink(missing_ok=True)
 
 
 def _awaiting(do: Repair) -> None:
@@ -91,19 +97,24 @@ def _integrity(connection: sqlite3.Connection) -> Iterator[Found]:
         if line != "ok":
             in_index = "index" in line
             text = "; ".join(line.splitlines())
-            yield Found(f"the catalog is damaged: {text}", (lambda do: do.reindex()) if in_index else None)
+            yield Found(
+                _("the catalog is damaged: {reason}").format(reason=text),
+                (lambda do: do.reindex()) if in_index else None,
+            )
 
 
 def _links(connection: sqlite3.Connection) -> Iterator[Found]:
     lost: dict[tuple[str, str], list[int]] = {}
-    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+    for table, row, parent, _index_of_key in connection.execute("PRAGMA foreign_key_check"):
         lost.setdefault((table, parent), []).append(row)
     for (table, parent), rows in lost.items():
-        what = f"{len(rows)} rows of {table} name {parent} that do not exist"
         if table == "items":
-            yield Found(what, _dropping(rows))
+            what = _("{count} rows of {table} name {parent} that do not exist")
+            cure = _dropping(rows)
         else:
-            yield Found(f"{what}; forget those files and index again")
+            what = _("{count} rows of {table} name {parent} that do not exist; forget those files and index again")
+            cure = None
+        yield Found(what.format(count=len(rows), table=table, parent=parent), cure)
 
 
 def _vectors(connection: sqlite3.Connection) -> Iterator[Found]:
@@ -123,16 +134,16 @@ def _vectors(connection: sqlite3.Connection) -> Iterator[Found]:
             bad += [row[0] for row in damaged]
             files |= {row[1] for row in damaged}
     if bad:
-        what = f"{len(bad)} vectors of {len(files)} files are damaged; repair lets the next index embed them again"
-        yield Found(what, _dropping(bad))
+        what = _("{count} vectors of {files} files are damaged; repair lets the next index embed them again")
+        yield Found(what.format(count=len(bad), files=len(files)), _dropping(bad))
 
 
 def _files(connection: sqlite3.Connection) -> Iterator[Found]:
     sql = "SELECT count(*) FROM files f WHERE status = 'ok' AND NOT EXISTS (SELECT 1 FROM items WHERE file_id = f.id)"
     count = connection.execute(sql).fetchone()[0]
     if count:
-        what = f"{count} files count as indexed and have no vectors; repair lets the next index embed them again"
-        yield Found(what, _awaiting)
+        what = _("{count} files count as indexed and have no vectors; repair lets the next index embed them again")
+        yield Found(what.format(count=count), _awaiting)
 
 
 def _index(path: Path, connection: sqlite3.Connection, at: Mark) -> str | None:
@@ -140,11 +151,11 @@ def _index(path: Path, connection: sqlite3.Connection, at: Mark) -> str | None:
     try:
         index, sealed = vectors.load(path, at, reader.index_spec(connection))
     except FileNotFoundError:
-        return f"{path.name} is missing" if reader.tally(connection, at)[0] else None
+        return _("{name} is missing").format(name=path.name) if reader.tally(connection, at)[0] else None
     except (IndexDamaged, OSError) as error:
-        return f"{path.name} is damaged: {error}"
+        return _("{name} is damaged: {reason}").format(name=path.name, reason=error)
     if sealed.lineage != at.lineage:
-        return f"{path.name} is another collection's"
+        return _("{name} is another collection's").format(name=path.name)
     if not sealed.belongs(at):
         return None
     expected: list[Keys] = [np.empty(0, np.int64)]
@@ -152,12 +163,12 @@ def _index(path: Path, connection: sqlite3.Connection, at: Mark) -> str | None:
     for keys, stored in reader.stored_vectors(connection, at):
         known = np.isin(keys, held)
         if not np.array_equal(index.rows(keys[known]), stored[known]):
-            return f"{path.name} holds vectors that differ from the catalog's"
+            return _("{name} holds vectors that differ from the catalog's").format(name=path.name)
         expected.append(keys)
     expected.append(reader.removed_keys(connection, sealed.generation))
     if not np.isin(held, np.concatenate(expected)).all():
-        return f"{path.name} holds vectors of items that do not exist"
-    later = [keys for keys, _ in reader.stored_vectors(connection, at, sealed.generation)]
+        return _("{name} holds vectors of items that do not exist").format(name=path.name)
+    later = [keys for keys, _rows in reader.stored_vectors(connection, at, sealed.generation)]
     if not np.isin(np.concatenate(expected[:-1]), np.concatenate([held, *later])).all():
-        return f"{path.name} lacks vectors of items that exist"
+        return _("{name} lacks vectors of items that exist").format(name=path.name)
     return None

@@ -25,6 +25,7 @@ from retrieval.embedding.onnx import OnnxEmbedder
 from retrieval.embedding.openclip import load_libraries, load_tokenizer, load_tower, resolve
 from retrieval.embedding.published import Published, spec_of
 from retrieval.errors import ModelError
+from retrieval.messages import _, reason_of
 from retrieval.training.clip_words import TRICKY, Words, encoder, words_of
 from retrieval.types import FloatMatrix
 
@@ -92,18 +93,18 @@ def export_clip(name: str, out: Path, *, force: bool, report: Callable[[str], No
     if folder_of is not None and not (folder_of / "open_clip_config.json").is_file():
         read_model_folder(folder_of)
         used = name if name == DEFAULT_MODEL else folder_of
-        raise ModelError(f"{used} is read without PyTorch as it is; use it with --model {used}")
+        raise ModelError(_("{used} is read without PyTorch as it is; use it with --model {used}").format(used=used))
     out = out.absolute()
     _check_place(out, force)
     clip_name = parse_name(name if folder_of is None else str(folder_of))
-    _, open_clip = load_libraries(name)
+    open_clip = load_libraries(name)[1]
     found = resolve(clip_name, open_clip)
     spec = spec_of(clip_name, found)
     words = words_of(load_tokenizer(found, name), context_of(found), name)
     with _beside(out) as folder:
         exported = _write(folder, clip_name, found, words, report)
         _swap(folder, out)
-    report(f"{spec.name}: lowest cosine to PyTorch's vectors {exported.cosine:.6f}")
+    report(_("{name}: lowest cosine to PyTorch's vectors {cosine:.6f}").format(name=spec.name, cosine=exported.cosine))
     return exported._replace(folder=out)
 
 
@@ -126,20 +127,24 @@ def _write(folder: Path, name: ClipName, found: Published, words: Words, report:
     spec, context = spec_of(name, found), context_of(found)
     (folder / "tokenizer.json").write_text(words.content, encoding="utf-8")
     pixels, ids = drawn_pixels(spec), torch.tensor(list(map(encoder(words, context), TRICKY)))
-    report(f"writing the image tower of {spec.name}")
+    report(_("writing the image tower of {name}").format(name=spec.name))
     image = ImageSide(load_tower(found, "image", "fp32", "cpu", spec), spec)
     images = _write_tower(image, torch.from_numpy(pixels), "pixels", folder / "image.onnx", spec.name)
     del image
-    report(f"writing the text tower of {spec.name}")
+    report(_("writing the text tower of {name}").format(name=spec.name))
     text = TextSide(load_tower(found, "text", "fp32", "cpu", spec))
     texts = _write_tower(text, ids, "input_ids", folder / "text.onnx", spec.name)
     del text
     _describe(folder, name, found, words)
-    report("comparing")
+    report(_("comparing"))
     embedder = OnnxEmbedder(folder, spec.name, "cpu")
     lowest = min(_lowest(images, embedder.embed_pixels(pixels)), _lowest(texts, embedder.embed_texts(TRICKY)))
     if not lowest >= LEAST_COSINE:
-        raise ModelError(f"{spec.name} gives other vectors in ONNX (cosine {lowest:.4f}); go on with it and PyTorch")
+        raise ModelError(
+            _("{name} gives other vectors in ONNX (cosine {lowest:.4f}); go on with it and PyTorch").format(
+                name=spec.name, lowest=lowest
+            )
+        )
     image_bytes, text_bytes = ((folder / file).stat().st_size for file in ("image.onnx", "text.onnx"))
     return Exported(folder, image_bytes, text_bytes, lowest)
 
@@ -163,7 +168,9 @@ def _write_tower(side: nn.Module, inputs: Tensor, name: str, path: Path, model: 
     size = sum(value.numel() * 4 for value in side.parameters())
     if size > MOST_BYTES:
         raise ModelError(
-            f"a tower of {model} has {size / 1e9:.1f} GB of weights and one ONNX file holds 2; use PyTorch"
+            _("a tower of {model} has {size:.1f} GB of weights and one ONNX file holds 2; use PyTorch").format(
+                model=model, size=size / 1e9
+            )
         )
     side = side.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
     try:
@@ -175,9 +182,17 @@ def _write_tower(side: nn.Module, inputs: Tensor, name: str, path: Path, model: 
                 dynamic_axes={name: {0: "n"}, "vectors": {0: "n"}}, dynamo=False,
             )  # fmt: skip
     except OSError as error:
-        raise ModelError(f"{path.parent.parent} cannot be written to ({error.strerror}); make room") from None
+        raise ModelError(
+            _("{folder} cannot be written to ({reason}); make room").format(
+                folder=path.parent.parent, reason=reason_of(error)
+            )
+        ) from None
     except Exception as error:  # the tracer's errors share no base
-        raise ModelError(f"{model} has no form in ONNX ({_one_line(error):.120}); go on with it and PyTorch") from None
+        raise ModelError(
+            _("{model} has no form in ONNX ({reason:.120}); go on with it and PyTorch").format(
+                model=model, reason=_one_line(error)
+            )
+        ) from None
     return normalise(rows)
 
 
@@ -285,11 +300,15 @@ def _check_place(out: Path, force: bool) -> None:
         if not any(out.iterdir()):
             return
         if not force:
-            raise ModelError(f"{out} is there already; name another folder, or replace it with --force")
+            raise ModelError(
+                _("{out} is there already; name another folder, or replace it with --force").format(out=out)
+            )
         if not (out / "model.json").is_file():
-            raise ModelError(f"{out} holds other things than a model and is not replaced; name another folder")
+            raise ModelError(
+                _("{out} holds other things than a model and is not replaced; name another folder").format(out=out)
+            )
     elif out.exists() or out.is_symlink():
-        raise ModelError(f"{out} is not a folder; name another place")
+        raise ModelError(_("{out} is not a folder; name another place").format(out=out))
 
 
 @contextlib.contextmanager
@@ -299,11 +318,17 @@ def _beside(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     except OSError as error:
-        raise ModelError(f"{out} cannot be written ({error.strerror}); name another place") from None
+        raise ModelError(
+            _("{out} cannot be written ({reason}); name another place").format(out=out, reason=reason_of(error))
+        ) from None
     try:
         yield folder
     except OSError as error:
-        raise ModelError(f"{out} cannot be written ({error.strerror}); make room or name another place") from None
+        raise ModelError(
+            _("{out} cannot be written ({reason}); make room or name another place").format(
+                out=out, reason=reason_of(error)
+            )
+        ) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

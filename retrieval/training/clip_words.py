@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from retrieval.errors import ModelError
+from retrieval.messages import _
 
 TRICKY = (
     "",
@@ -70,7 +71,7 @@ def words_of(tokenizer: Any, context: int, name: str) -> Words:  # noqa: ANN401 
     elif isinstance(tokenizer, HFTokenizer):
         made = _of_hub(tokenizer, name)
     else:
-        raise _refused(name, f"it is a {type(tokenizer).__name__}")
+        raise _refused(name, _("it is a {kind}").format(kind=type(tokenizer).__name__))
     _compare(made, tokenizer, context, name)
     return made
 
@@ -116,7 +117,7 @@ def _of_hub(tokenizer: Any, name: str) -> Words:  # noqa: ANN401
     """A tokenizer of the package transformers, with OpenCLIP's cleaning put before its own."""
     backend = getattr(tokenizer.tokenizer, "backend_tokenizer", None)
     if backend is None or tokenizer.tokenizer.pad_token_id is None:
-        raise _refused(name, "it is no tokenizer of the package tokenizers, or it does not pad")
+        raise _refused(name, _("it is no tokenizer of the package tokenizers, or it does not pad"))
     how = tokenizer.clean_fn.__name__.removeprefix("_clean_")
     return Words(
         _with_steps(backend.to_str(), _cleaning(how)), tokenizer.tokenizer.pad_token_id, how != "whitespace", ()
@@ -163,8 +164,12 @@ def _compare(words: Words, tokenizer: Any, context: int, name: str) -> None:  # 
     ids = encoder(words, context)
     for text in TRICKY:
         if ids(text) != tokenizer([text], context_length=context)[0].tolist():
-            raise _refused(name, f"{text!r:.40} would be read otherwise")
+            raise _refused(name, _("{text!r:.40} would be read otherwise").format(text=text))
 
 
 def _refused(name: str, why: str) -> ModelError:
-    return ModelError(f"the tokenizer of {name} cannot be exported ({why}); go on with --model {name} and PyTorch")
+    return ModelError(
+        _("the tokenizer of {name} cannot be exported ({reason}); go on with --model {name} and PyTorch").format(
+            name=name, reason=why
+        )
+    )

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from retrieval.embedding.folder import ModelFolder, read_model_folder
 from retrieval.errors import ModelError
+from retrieval.messages import _
 from retrieval.training.graph import FloatArray, quantise
 from retrieval.training.hubs import LIMIT, SIDES, Balanced, Hubs, Towers, plain
 from retrieval.training.image_tower import BLOCKS, CUT, Weights
@@ -67,7 +68,11 @@ def load_starter(folder: Path) -> Reloaded:
     image, text = (_read_weights(folder / file) for file in (found.image_file, found.text_file))
     rows = len(image.get("classes.bias", ()))
     if rows and rows != len(classes):
-        raise ModelError(f"{folder / CLASSES} names {len(classes)} classes, not {rows}; bring back the original file")
+        raise ModelError(
+            _("{folder} names {count} classes, not {rows}; bring back the original file").format(
+                folder=folder / CLASSES, count=len(classes), rows=rows
+            )
+        )
     try:
         model = _balanced(_joined(image, text), image, text)
         pretrained = _pretrained(image, "" if isinstance(plain(model), Starter) else "members.0.")
@@ -174,7 +179,7 @@ def _fill(part: torch.nn.Module, stored: Stored, prefix: str) -> None:
     """Load what is stored under `prefix`; matrices of linear maps are stored as (in, out)."""
     state = {}
     for name, module in part.named_modules():
-        for kind, _ in module.named_parameters(recurse=False):
+        for kind, _parameter in module.named_parameters(recurse=False):
             key = f"{name}.{kind}".lstrip(".")
             value = stored[f"{prefix}{key}"]
             turned = value.T if isinstance(module, torch.nn.Linear) and kind == "weight" else value
@@ -186,13 +191,21 @@ def _read_weights(path: Path) -> dict[str, FloatArray]:
     """The weights of one ONNX file by name as float32, in whichever of the forms of :class:`graph.Graph`."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ModelError(f"{path} is larger than any tower this reads; name a folder the starter was written to")
+            raise ModelError(
+                _("{path} is larger than any tower this reads; name a folder the starter was written to").format(
+                    path=path
+                )
+            )
         made = onnx.load(path, load_external_data=False)
         arrays = {tensor.name: np.array(numpy_helper.to_array(tensor)) for tensor in made.graph.initializer}
     except ModelError:
         raise
     except Exception as error:  # protobuf's and onnx's errors share no base
-        raise ModelError(f"{path} cannot be read ({_one_line(error):.120}); bring back the original file") from None
+        raise ModelError(
+            _("{path} cannot be read ({reason:.120}); bring back the original file").format(
+                path=path, reason=_one_line(error)
+            )
+        ) from None
     found = {}
     for name, value in arrays.items():
         if name.endswith(".i8"):
@@ -209,9 +222,9 @@ def widened(codes: Array, scale: Array | None, path: Path) -> FloatArray:
     """Codes times scale, moved by at most a last digit so that quantising gives back this very scale."""
     axes = [] if scale is None else [i for i, n in enumerate(scale.shape) if n > 1]
     if scale is None or scale.ndim != codes.ndim or len(axes) > 1:
-        raise ModelError(f"{path} lacks a scale of its weights; bring back the original file")
+        raise ModelError(_("{path} lacks a scale of its weights; bring back the original file").format(path=path))
     value: FloatArray = codes.astype(np.float32) * scale.astype(np.float32)
-    for _ in range(4):
+    for _time in range(4):
         again, factor = quantise(value, axes[0] if axes else 0)
         value = again.astype(np.float32) * factor
     return value
@@ -222,7 +235,7 @@ def _read_classes(path: Path) -> list[str]:
         with path.open("rb") as file:
             names = file.read(MOST_BYTES).decode("utf-8").splitlines()
     except (OSError, ValueError):
-        raise _foreign(path.parent, f"{CLASSES} is missing or not text") from None
+        raise _foreign(path.parent, _("{name} is missing or not text").format(name=CLASSES)) from None
     return names
 
 
@@ -231,12 +244,20 @@ def _tokenizer(found: ModelFolder) -> Tokenizer:
     try:
         return load_tokenizer(path)
     except Exception as error:  # the library raises plain Exception
-        raise ModelError(f"{path} is not a tokenizer ({_one_line(error):.120}); bring back the original file") from None
+        raise ModelError(
+            _("{path} is not a tokenizer ({reason:.120}); bring back the original file").format(
+                path=path, reason=_one_line(error)
+            )
+        ) from None
 
 
 def _foreign(folder: Path, what: str) -> ModelError:
     why = " ".join(what.split())
-    return ModelError(f"{folder} holds no model of the starter's kind ({why}); name the starter or one made from it")
+    return ModelError(
+        _("{folder} holds no model of the starter's kind ({reason}); name the starter or one made from it").format(
+            folder=folder, reason=why
+        )
+    )
 
 
 def _one_line(error: Exception) -> str:

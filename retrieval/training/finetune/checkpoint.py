@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from retrieval.errors import DatasetError
+from retrieval.messages import _
 from retrieval.store.durable import replace, sync_folder
 
 FORMAT = 1
@@ -36,12 +37,18 @@ def load(run: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise DatasetError(f"{run} holds no run to go on with; leave out --resume to begin one") from None
+        raise DatasetError(
+            _("{run} holds no run to go on with; leave out --resume to begin one").format(run=run)
+        ) from None
     except Exception as error:  # torch's errors share no base
         said = " ".join(str(error).split())
-        raise DatasetError(f"{path} cannot be read ({said:.80}); begin again in another folder") from None
+        raise DatasetError(
+            _("{path} cannot be read ({reason:.80}); begin again in another folder").format(path=path, reason=said)
+        ) from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise DatasetError(f"{path} is of another version of sightseek; go on with that one, or begin again")
+        raise DatasetError(
+            _("{path} is of another version of sightseek; go on with that one, or begin again").format(path=path)
+        )
     return found
 
 
@@ -70,7 +77,9 @@ def load_best(run: Path, name: str) -> dict[str, Tensor]:
         return dict(load_file(run / Path(name).name))
     except Exception as error:  # safetensors' errors share no base
         said = " ".join(str(error).split())
-        raise DatasetError(f"{run / name} cannot be read ({said:.80}); begin again in another folder") from None
+        raise DatasetError(
+            _("{run} cannot be read ({reason:.80}); begin again in another folder").format(run=run / name, reason=said)
+        ) from None
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.errors import DatasetError, OptionError
+from retrieval.messages import _
 from retrieval.training.finetune import checkpoint
 from retrieval.training.finetune.gradcache import Objective, Run, Side, accumulate
 from retrieval.training.finetune.learner import MOST_SCALE, Learner, Loaded
@@ -134,7 +135,11 @@ class Fit:
             self.adam.load_state_dict(state["optimiser"])
         except (KeyError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())
-            raise DatasetError(f"the checkpoint in {self.out} is of another model ({said:.80}); begin again") from None
+            raise DatasetError(
+                _("the checkpoint in {run} is of another model ({reason:.80}); begin again").format(
+                    run=self.out, reason=said
+                )
+            ) from None
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.step, self.waited, self.seconds = state["step"], state["waited"], state["seconds"]
@@ -170,7 +175,9 @@ class Fit:
         self.scaler.unscale_(self.adam)
         norm = nn.utils.clip_grad_norm_(self.learnt.values(), self.tuning.clip_norm or math.inf)
         if not self.scaler.is_enabled() and not math.isfinite(float(norm)):
-            raise OptionError(f"step {self.step + 1}: the loss is no number any more; use lower rates")
+            raise OptionError(
+                _("step {step}: the loss is no number any more; use lower rates").format(step=self.step + 1)
+            )
         self.scaler.step(self.adam)
         self.scaler.update()
         self.step += 1
@@ -232,7 +239,8 @@ class Fit:
             averaged, ranks = max(found, key=lambda one: one[1].figures()["mean"])
             better = self.best is None or ranks.figures()["mean"] > self.best.mean
             self._note(found, metrics)
-            watch.note(f"step {self.step:,}: {recalls(ranks.figures())}{', the best so far' if better else ''}")
+            said = _("step {step:,}: {recalls}, the best so far") if better else _("step {step:,}: {recalls}")
+            watch.note(said.format(step=self.step, recalls=recalls(ranks.figures())))
             if better:
                 self._keep(averaged, ranks)
             waited = 0.0 if better else waited + 1

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.errors import ModelError
+from retrieval.messages import _
 from retrieval.training.finetune import losses
 from retrieval.training.finetune.gradcache import Run
 from retrieval.training.finetune.order import BoolArray, Draw
@@ -127,7 +128,7 @@ def _device(wanted: str) -> torch.device:
         ModelError: CUDA was asked for and is not there.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ModelError("this PyTorch finds no CUDA device; check the driver (nvidia-smi), or use --device cpu")
+        raise ModelError(_("this PyTorch finds no CUDA device; check the driver (nvidia-smi), or use --device cpu"))
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())
@@ -141,7 +142,9 @@ def _precision(wanted: str, device: torch.device) -> torch.dtype | None:
     """
     if device.type != "cuda":
         if wanted in ("bf16", "fp16"):
-            raise ModelError(f"{wanted} needs a CUDA device; leave out --precision to compute in fp32")
+            raise ModelError(
+                _("{wanted} needs a CUDA device; leave out --precision to compute in fp32").format(wanted=wanted)
+            )
         return None
     if wanted == "auto":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

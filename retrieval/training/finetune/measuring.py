@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from retrieval.evaluation.measures import DEPTHS, best_ranks, figures, intervals
 from retrieval.evaluation.significance import Difference, Interval, compare_means
+from retrieval.messages import _
 from retrieval.training.finetune.pairs import IntArray, Pairs
 from retrieval.types import FloatMatrix
 
@@ -66,4 +67,4 @@ def compare(before: Ranks, after: Ranks, pairs: Pairs) -> list[Row]:
 def recalls(found: dict[str, Any]) -> str:
     """Return ``text to picture 20.1 / 40.2 / 51.3, picture to text …`` of :meth:`Ranks.figures`."""
     ways = (" / ".join(f"{found[way][name]:.1f}" for name in NAMES) for way in WAYS)
-    return "text to picture {}, picture to text {}".format(*ways)
+    return _("text to picture {there}, picture to text {back}").format(there=next(ways), back=next(ways))

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.errors import DatasetError
+from retrieval.messages import _
 from retrieval.training.finetune.augment import sided
 from retrieval.training.finetune.pairs import Pairs
 from retrieval.training.finetune.settings import Tuning
@@ -38,8 +39,10 @@ class Order:
         """
         if tuning.batch > len(pairs.names):
             raise DatasetError(
-                f"the batch of {tuning.batch} is greater than the {len(pairs.names)} pictures to learn from; "
-                f"use --batch {len(pairs.names)} or fewer"
+                _(
+                    "the batch of {batch} is greater than the {count} pictures to learn from; use "
+                    "--batch {count} or fewer"
+                ).format(batch=tuning.batch, count=len(pairs.names))
             )
         self._tuning = tuning
         self._own = pairs.of_each()

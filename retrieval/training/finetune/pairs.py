@@ -12,6 +12,7 @@ import numpy.typing as npt
 from retrieval.errors import DatasetError
 from retrieval.evaluation.datasets import lines_of
 from retrieval.evaluation.forms import Line
+from retrieval.messages import N_, _
 from retrieval.training.finetune.settings import Tuning
 
 IntArray = npt.NDArray[np.int64]
@@ -66,23 +67,29 @@ def read_sets(pictures: Path, captions: Path, tuning: Tuning, extra: Iterable[Li
         DatasetError: the captions cannot be read, a picture stands in two splits, or nothing is left.
     """
     if not pictures.is_dir():
-        raise DatasetError(f"{pictures} is no folder; give the folder of the pictures that the captions name")
+        raise DatasetError(
+            _("{folder} is no folder; give the folder of the pictures that the captions name").format(pictures=pictures)
+        )
     homes: dict[str, str] = {}
     lines = list(_kept(captions, lines_of(captions, pictures, tuning.train_split), tuning, homes))
     if not lines:
-        known = ", ".join(sorted(set(homes.values()))[:8]) or "none"
+        known = ", ".join(sorted(set(homes.values()))[:8]) or _("none")
         raise DatasetError(
-            f"no pairs found: {captions} has no line of split {tuning.train_split!r}; its splits are: {known}"
+            _("no pairs found: {captions} has no line of split {split!r}; its splits are: {known}").format(
+                captions=captions, split=tuning.train_split, known=known
+            )
         )
     held = _held(homes, tuning)
     own = tuning.train_split
     lines += [line for line in extra if homes.get(line.image, own) == own and line.image not in held]
-    missing = {name: "no such file" for name in {line.image for line in lines} if not (pictures / name).is_file()}
+    missing = {name: N_("no such file") for name in {line.image for line in lines} if not (pictures / name).is_file()}
     there = [line for line in lines if line.image not in missing]
     if not there:
         raise DatasetError(
-            f"captions of no picture: none of the {len(missing)} pictures that {captions} names is in {pictures} "
-            f"(the first: {lines[0].image}); give the folder they are in"
+            _(
+                "captions of no picture: none of the {count} pictures that {captions} names is in "
+                "{pictures} (the first: {image}); give the folder they are in"
+            ).format(count=len(missing), captions=captions, pictures=pictures, image=lines[0].image)
         )
     train = gathered(line for line in there if line.image not in held and homes.get(line.image, own) == own)
     return checked(Sets(train, gathered(line for line in there if line.image in held), missing))
@@ -95,9 +102,9 @@ def checked(sets: Sets) -> Sets:
         DatasetError: one of them is empty.
     """
     if not sets.train.names:
-        raise DatasetError("no pairs found to learn from; give more captions, or hold out fewer (--dev-share)")
+        raise DatasetError(_("no pairs found to learn from; give more captions, or hold out fewer (--dev-share)"))
     if not sets.dev.names:
-        raise DatasetError("no pairs found to choose by; name their split with --dev-split, or raise --dev-share")
+        raise DatasetError(_("no pairs found to choose by; name their split with --dev-split, or raise --dev-share"))
     return sets
 
 
@@ -128,13 +135,17 @@ def _kept(path: Path, lines: Iterator[Line], tuning: Tuning, homes: dict[str, st
         home = homes.setdefault(line.image, split)
         if home != split:
             raise DatasetError(
-                f"{path}, {line.where}: {line.image!r} is in {home!r} above and in {split!r} here; "
-                "a picture may be in one split only"
+                _(
+                    "{path}, {where}: {image!r} is in {home!r} above and in {split!r} here; a picture "
+                    "may be in one split only"
+                ).format(path=path, where=line.where, image=line.image, home=home, split=split)
             )
         if split in wanted:
             count += 1
             if count > MOST_CAPTIONS:
-                raise DatasetError(f"{path} has more than {MOST_CAPTIONS:,} captions; divide it")
+                raise DatasetError(
+                    _("{path} has more than {most:,} captions; divide it").format(path=path, most=MOST_CAPTIONS)
+                )
             yield line._replace(split=split)
 
 

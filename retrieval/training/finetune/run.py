@@ -11,6 +11,7 @@ import torch
 from retrieval.config import DEFAULT_MODEL
 from retrieval.embedding import model_folder
 from retrieval.errors import DatasetError, OptionError
+from retrieval.messages import _
 from retrieval.store.durable import replace
 from retrieval.training.finetune import checkpoint, metrics, plot
 from retrieval.training.finetune.fit import Best, Fit, Watch
@@ -87,7 +88,9 @@ def tune(request: Request, watch: Watch) -> Outcome | None:
         describe = _description(sources, sets)
         if state is not None:
             if state["pairs"] != describe["pairs"]:
-                raise DatasetError(f"the pairs are not those the run in {request.out} began with; bring them back")
+                raise DatasetError(
+                    _("the pairs are not those the run in {run} began with; bring them back").format(run=request.out)
+                )
             fit.restore(state)
         quiet.note(_opening(sets, fit, sources.tuning))
         interrupted = fit.run(world, quiet, describe)
@@ -127,9 +130,11 @@ def _settled(request: Request, state: Mapping[str, Any] | None, world: World) ->
     """
     if state is None:
         if (request.out / checkpoint.NAME).exists():
-            raise DatasetError(f"{request.out} already holds a run; add --resume to go on, or name another folder")
+            raise DatasetError(
+                _("{run} already holds a run; add --resume to go on, or name another folder").format(run=request.out)
+            )
         if request.pictures is None or request.captions is None:
-            raise OptionError("give the folder of pictures and the captions (only --resume goes without)")
+            raise OptionError(_("give the folder of pictures and the captions (only --resume goes without)"))
         sources = _Sources(request.pictures.absolute(), request.captions.absolute(), completed(request.given))
         request.out.mkdir(parents=True, exist_ok=True)
         if world.first:
@@ -144,9 +149,15 @@ def _settled(request: Request, state: Mapping[str, Any] | None, world: World) ->
     for name in ("pictures", "captions"):
         asked = getattr(request, name)
         if asked is not None and str(asked.absolute()) != state[name]:
-            different.append(f"{name} ({state[name]} before, {asked.absolute()} now)")
+            different.append(
+                _("{name} ({before} before, {now} now)").format(name=name, before=state[name], now=asked.absolute())
+            )
     if different:
-        raise OptionError(f"the run in {request.out} cannot go on with other settings: {', '.join(different)}")
+        raise OptionError(
+            _("the run in {run} cannot go on with other settings: {names}").format(
+                run=request.out, names=", ".join(different)
+            )
+        )
     return _Sources(Path(state["pictures"]), Path(state["captions"]), now)
 
 
@@ -160,7 +171,11 @@ def _pairs(sources: _Sources) -> Sets:
 
 def _sizes(sets: Sets, tuning: Tuning, world: World) -> Order:
     if tuning.batch % world.size:
-        raise OptionError(f"a batch of {tuning.batch} does not divide by {world.size} processes; choose one that does")
+        raise OptionError(
+            _("a batch of {batch} does not divide by {count} processes; choose one that does").format(
+                batch=tuning.batch, count=world.size
+            )
+        )
     return Order(sets.train, tuning)
 
 
@@ -176,7 +191,11 @@ def _surveyed(out: Path, folder: Path, sets: Sets, learner: Learner, world: Worl
     world.told(0.0)
     found: dict[str, str] = json.loads(path.read_bytes())
     if found:
-        watch.note(f"left out {len(found):,} pictures that cannot be read; they are listed in {path}")
+        watch.note(
+            _("left out {count:,} pictures that cannot be read; they are listed in {path}").format(
+                count=len(found), path=path
+            )
+        )
     return checked(sets.without(found))
 
 
@@ -200,11 +219,21 @@ def _description(sources: _Sources, sets: Sets) -> dict[str, Any]:
 
 def _opening(sets: Sets, fit: Fit, tuning: Tuning) -> str:
     learnt = sum(value.numel() for value in fit.learnt.values())
-    begun = f"going on after step {fit.step:,} of" if fit.step else "beginning"
-    return (
-        f"{begun} {fit.order.steps:,} steps of {tuning.batch} pictures: {len(sets.train.names):,} pictures with "
-        f"{len(sets.train.captions):,} captions to learn from, {len(sets.dev.names):,} held out; "
-        f"{learnt / 1e6:.2f} million weights of {tuning.model} learn, on {fit.learner.device.type}"
+    if fit.step:
+        begun = _("going on after step {step:,} of {steps:,} steps of {batch} pictures")
+    else:
+        begun = _("beginning {steps:,} steps of {batch} pictures")
+    return _(
+        "{begun}: {pictures:,} pictures with {captions:,} captions to learn from, {held:,} held out; "
+        "{weights:.2f} million weights of {model} learn, on {device}"
+    ).format(
+        begun=begun.format(step=fit.step, steps=fit.order.steps, batch=tuning.batch),
+        pictures=len(sets.train.names),
+        captions=len(sets.train.captions),
+        held=len(sets.dev.names),
+        weights=learnt / 1e6,
+        model=tuning.model,
+        device=fit.learner.device.type,
     )
 
 

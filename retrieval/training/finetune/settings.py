@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from retrieval.config import DEFAULT_MODEL
 from retrieval.errors import OptionError
+from retrieval.messages import _, reason_of
 
 MOST_BYTES = 1 << 20
 CHANGEABLE = ("device", "jobs")
@@ -81,12 +82,22 @@ def read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
-            raise OptionError(f"{path} is larger than {MOST_BYTES:,} bytes; is this a file of settings?")
+            raise OptionError(
+                _("{path} is larger than {most:,} bytes; is this a file of settings?").format(
+                    path=path, most=MOST_BYTES
+                )
+            )
         found = tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
-        raise OptionError(f"{path} cannot be read ({error.strerror}); give a TOML file of settings") from None
+        raise OptionError(
+            _("{path} cannot be read ({reason}); give a TOML file of settings").format(
+                path=path, reason=reason_of(error)
+            )
+        ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"{path} is not TOML ({' '.join(str(error).split()):.100}); correct it") from None
+        raise OptionError(
+            _("{path} is not TOML ({reason:.100}); correct it").format(path=path, reason=" ".join(str(error).split()))
+        ) from None
     return checked_types(found, str(path))
 
 
@@ -98,7 +109,11 @@ def checked_types(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """
     unknown = sorted(set(given) - set(Tuning._fields))
     if unknown:
-        raise OptionError(f"{where}: there is no setting {unknown[0]!r}; there are: {', '.join(Tuning._fields)}")
+        raise OptionError(
+            _("{where}: there is no setting {unknown!r}; there are: {names}").format(
+                where=where, unknown=unknown[0], names=", ".join(Tuning._fields)
+            )
+        )
     out: dict[str, Any] = {}
     for key, value in given.items():
         kind = type(Tuning._field_defaults[key])
@@ -108,8 +123,12 @@ def checked_types(given: Mapping[str, Any], where: str) -> dict[str, Any]:
         elif (kind is int and whole) or (kind is str and isinstance(value, str)):
             out[key] = value
         else:
-            wanted = {int: "a whole number", float: "a number", str: "text"}[kind]
-            raise OptionError(f"{where}: {key} is {value!r:.60}, not {wanted}; correct it")
+            wanted = {int: _("a whole number"), float: _("a number"), str: _("text")}[kind]
+            raise OptionError(
+                _("{where}: {key} is {value!r:.60}, not {wanted}; correct it").format(
+                    where=where, key=key, value=value, wanted=wanted
+                )
+            )
     return out
 
 
@@ -171,7 +190,7 @@ def last_blocks(mode: str) -> int | None:
 def differences(before: Tuning, now: Tuning) -> list[str]:
     """Name what differs and would change the result, each as ``batch (256 before, 128 now)``."""
     return [
-        f"{key} ({old!r} before, {new!r} now)"
+        _("{key} ({old!r} before, {new!r} now)").format(key=key, old=old, new=new)
         for key, old, new in zip(Tuning._fields, before, now, strict=True)
         if old != new and key not in CHANGEABLE
     ]
@@ -186,27 +205,35 @@ def to_toml(tuning: Tuning) -> str:
 def _check(made: Tuning) -> None:
     for key, choices in _CHOICES.items():
         if getattr(made, key) not in choices:
-            raise OptionError(f"{key} is {getattr(made, key)!r:.60}; use one of {', '.join(choices)}")
+            raise OptionError(
+                _("{key} is {value!r:.60}; use one of {names}").format(
+                    key=key, value=getattr(made, key), names=", ".join(choices)
+                )
+            )
     for key in _TOWERS:
         mode = getattr(made, key)
         if mode not in _MODES and last_blocks(mode) is None:
-            raise OptionError(f"{key} is {mode!r:.60}; use {', '.join(_MODES)} or last:N with N of 1 or more")
+            raise OptionError(
+                _("{key} is {mode!r:.60}; use {names} or last:N with N of 1 or more").format(
+                    key=key, mode=mode, names=", ".join(_MODES)
+                )
+            )
     for key in _SHARES:
         if not 0 <= getattr(made, key) <= 1:
-            raise OptionError(f"{key} is {getattr(made, key)}; use a share from 0 to 1")
+            raise OptionError(_("{key} is {value}; use a share from 0 to 1").format(key=key, value=getattr(made, key)))
     _check_sizes(made)
 
 
 def _check_sizes(made: Tuning) -> None:
     for key in _FROM_ONE:
         if getattr(made, key) < 1:
-            raise OptionError(f"{key} is {getattr(made, key)}; use 1 or more")
+            raise OptionError(_("{key} is {value}; use 1 or more").format(key=key, value=getattr(made, key)))
     for key, value in made._asdict().items():
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
-            raise OptionError(f"{key} is {value}; use 0 or more")
+            raise OptionError(_("{key} is {value}; use 0 or more").format(key=key, value=value))
     if made.crop == 0 or made.average == 1:
-        raise OptionError("crop must be above 0 and average below 1; use 1 and 0 to switch them off")
+        raise OptionError(_("crop must be above 0 and average below 1; use 1 and 0 to switch them off"))
     if made.batch < 2:
-        raise OptionError("batch is 1; a contrastive loss compares pictures, use 2 or more")
+        raise OptionError(_("batch is 1; a contrastive loss compares pictures, use 2 or more"))
     if made.image_tower == made.text_tower == "locked":
-        raise OptionError("image_tower and text_tower are both locked; let one of them learn")
+        raise OptionError(_("image_tower and text_tower are both locked; let one of them learn"))

@@ -16,6 +16,7 @@ from retrieval.embedding.published import Published, overlay, preprocessing_of
 from retrieval.embedding.surroundings import offline, quiet
 from retrieval.errors import DatasetError, MediaError, ModelError, ModelNotFound
 from retrieval.media import open_picture
+from retrieval.messages import N_, _
 from retrieval.training.finetune.adapters import merge
 from retrieval.training.finetune.augment import PLAIN, Augment, view
 from retrieval.training.finetune.features import Views, batches
@@ -88,7 +89,7 @@ class ClipModel(Learner):
             part = names[at : at + 256]
             found = zip(part, self._pool.map(problem, part), strict=True)
             failed |= {name: said for name, said in found if said}
-            report("pictures looked at", at + len(part), len(names))
+            report(N_("pictures looked at"), at + len(part), len(names))
         return failed
 
     def begin(self, folder: Path, surveyed: Sets, sets: Sets, report: Report) -> None:
@@ -149,7 +150,11 @@ class ClipModel(Learner):
         try:
             pixels = self._pixels(path)
         except MediaError as error:
-            raise DatasetError(f"{path} can no longer be read ({error}); bring it back, then --resume") from None
+            raise DatasetError(
+                _("{path} can no longer be read ({reason}); bring it back, then --resume").format(
+                    path=path, reason=error
+                )
+            ) from None
         return view(pixels, self.how, self._augment, np.random.default_rng(draw.view), draw.mirror)
 
     def _images(self, batch: Tensor) -> Tensor:
@@ -237,10 +242,16 @@ def _opened(name: ClipName, found: Published, scratch: bool) -> nn.Module:
                 found.builder, load_weights=not scratch, pretrained_text=False, **options
             )
     except ImportError as error:
-        raise ModelNotFound(f"{name.text} needs {error.name}; run: pip install {error.name}") from None
+        raise ModelNotFound(
+            _("{name} needs {library}; run: pip install {library}").format(name=name.text, library=error.name)
+        ) from None
     except Exception as error:  # a wrong checkpoint fails in many ways, none with a type of its own
         said = " ".join(str(error).split())
-        raise ModelError(f"{found.weights} is not usable as {name.text} ({said:.160})") from None
+        raise ModelError(
+            _("{weights} is not usable as {name} ({reason:.160})").format(
+                weights=found.weights, name=name.text, reason=said
+            )
+        ) from None
     return made
 
 

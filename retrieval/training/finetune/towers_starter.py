@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from retrieval.config import Preprocessing
 from retrieval.errors import OptionError
+from retrieval.messages import N_, _
 from retrieval.training.export import Card, image_model, text_model, write_folder
 from retrieval.training.finetune.augment import Augment, sided
 from retrieval.training.finetune.features import Array, Kept, Piece, Views, batches, kept
@@ -208,7 +209,7 @@ class StarterLearner(Learner):
 
     def _new_heads(self) -> None:
         if self.tuning.from_scratch == "all":
-            raise OptionError("the built-in model is made from pretrained towers; use --from-scratch heads")
+            raise OptionError(_("the built-in model is made from pretrained towers; use --from-scratch heads"))
         torch.manual_seed(self.tuning.seed)
         for member in self.members:
             member.image_head, member.text_head = Head((FEATURES, SHALLOW_DIM)), Head((WIDTH,))
@@ -242,7 +243,7 @@ class StarterLearner(Learner):
                 maps, shallow = session.run(["maps", "shallow"], {"pixels": batch.pixels})
                 flat = maps.reshape(*maps.shape[:2], -1)
                 first = flat if self.deep_image else self._pooled(torch.from_numpy(flat))
-                report("features of pictures", batch.start + len(maps), len(names))
+                report(N_("features of pictures"), batch.start + len(maps), len(names))
                 failed = {names[place]: reason for place, reason in batch.failed.items()}
                 yield (first.astype(np.float16), shallow.astype(np.float16)), failed
 
@@ -308,7 +309,7 @@ class StarterLearner(Learner):
         def compute() -> Iterator[Piece]:
             for at in range(0, len(texts), _ROWS * 8):
                 part = texts[at : at + _ROWS * 8]
-                report("features of captions", at + len(part), len(texts))
+                report(N_("features of captions"), at + len(part), len(texts))
                 yield (self._states(self._encoded(part)).numpy(),), {}
 
         found: FloatMatrix = kept(self.cache, key, compute).arrays[0]  # type: ignore[assignment]

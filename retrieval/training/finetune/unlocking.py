@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from retrieval.errors import OptionError
+from retrieval.messages import _
 from retrieval.training.finetune.adapters import adapt
 from retrieval.training.finetune.settings import last_blocks
 
@@ -52,8 +53,10 @@ def unlock(tower: Tower, mode: str, rank: int, rates: tuple[float, float]) -> li
     elif count is not None:
         if count > len(tower.blocks):
             raise OptionError(
-                f"the {tower.name} tower has {len(tower.blocks)} blocks that can be told apart, not {count}; "
-                f"use last:{len(tower.blocks)} or fewer, or all"
+                _(
+                    "the {name} tower has {count} blocks that can be told apart, not {wanted}; use "
+                    "last:{count} or fewer, or all"
+                ).format(name=tower.name, count=len(tower.blocks), wanted=count)
             )
         body = _without((p for block in tower.blocks[-count:] for p in block.parameters()), heads)
     for parameter in [*heads, *body]:

@@ -9,6 +9,7 @@ from retrieval.errors import DatasetError
 from retrieval.evaluation.datasets import form_of
 from retrieval.evaluation.forms import MAX_LINE, Line
 from retrieval.media.suffixes import IMAGE_SUFFIXES
+from retrieval.messages import _, reason_of
 from retrieval.training.sources import prompt
 
 MOST_NAMES = 1_000_000
@@ -26,16 +27,22 @@ def read_names(path: Path) -> dict[str, list[str]]:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if len(line) > MAX_LINE or number > MOST_NAMES:
-                    raise DatasetError(f"{path}, line {number}: too long; is this a file of class names?")
+                    raise DatasetError(
+                        _("{path}, line {number}: too long; is this a file of class names?").format(
+                            path=path, number=number
+                        )
+                    )
                 label, tab, names = line.strip().partition("\t")
                 if label:
                     found[label] = [name.strip() for name in (names if tab else label).split(",") if name.strip()]
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give a file of class names") from None
+        raise DatasetError(
+            _("{path} cannot be read ({reason}); give a file of class names").format(path=path, reason=reason_of(error))
+        ) from None
     except UnicodeDecodeError:
-        raise DatasetError(f"{path}: not UTF-8; save the file as UTF-8") from None
+        raise DatasetError(_("{path}: not UTF-8; save the file as UTF-8").format(path=path)) from None
     if not any(found.values()):
-        raise DatasetError(f"{path} names no class; write a line a class: label, a tab, its name")
+        raise DatasetError(_("{path} names no class; write a line a class: label, a tab, its name").format(path=path))
     return found
 
 
@@ -57,7 +64,10 @@ def class_lines(path: Path, pictures: Path, captions: Path) -> Iterator[Line]:
             yield Line("", image, "", prompt(name))
     if not count:
         raise DatasetError(
-            f"no picture has a label that {path} names; labels are names of folders in {pictures}, or a column `label`"
+            _(
+                "no picture has a label that {path} names; labels are names of folders in "
+                "{pictures}, or a column `label`"
+            ).format(path=path, pictures=pictures)
         )
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from retrieval.errors import OptionError
+from retrieval.messages import _
 
 _PATIENCE = timedelta(hours=2)
 """So long the others wait while the first process measures or writes."""
@@ -85,7 +86,9 @@ def joined() -> Iterator[World]:
     try:
         size, rank, local = (int(os.environ.get(f"{key}", default)) for key, default in _VARIABLES)
     except ValueError as error:
-        raise OptionError(f"WORLD_SIZE, RANK and LOCAL_RANK are set oddly ({error}); start with torchrun") from None
+        raise OptionError(
+            _("WORLD_SIZE, RANK and LOCAL_RANK are set oddly ({reason}); start with torchrun").format(reason=error)
+        ) from None
     if size == 1:
         yield World()
         return
