@@ -22,6 +22,9 @@ SamplingMode = Literal["auto", "keyframes", "every", "all"]
 Sort = Literal["score", "date", "path"]
 IndexKind = Literal["flat", "ivfpq", "rabitq", "hnsw"]
 IndexChoice = Literal["auto", "flat", "ivfpq", "rabitq", "hnsw"]
+Level = Literal["exact", "identical", "similar"]
+"""How alike two files are: the same bytes; the same picture in another form; the same scene."""
+Hidden = Literal["none", "exact", "identical", "similar"]
 
 DEFAULT_MODEL = "starter"
 
@@ -141,6 +144,7 @@ class SearchOptions:
     the hits in another order, by path, or newest first (by the wall-clock time that the filter ``date`` compares);
     ``rank`` stays the place by score. ``explain``: hits say what each part of the query added to their score.
     ``prompt``: sentences with ``{}`` in which words are embedded, averaged (see ``embedding.prompts``).
+    ``hide_duplicates``: hits that are at least so alike to a better hit are folded into it.
     """
 
     offset: int = 0
@@ -148,6 +152,22 @@ class SearchOptions:
     sort: Sort = "score"
     explain: bool = False
     prompt: tuple[str, ...] = ()
+    hide_duplicates: Hidden = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateOptions:
+    """Which duplicates are looked for.
+
+    ``level``: the loosest that counts. ``below``: only files in these folders, or these files (absolute paths; none
+    means all). ``across_videos``: also say which pictures are frames of which videos. ``collapse_pairs``: a photo and
+    the video or raw file that belongs to it count as one.
+    """
+
+    level: Level = "identical"
+    below: tuple[Path, ...] = ()
+    across_videos: bool = False
+    collapse_pairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

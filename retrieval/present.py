@@ -19,7 +19,8 @@ def as_jsonl(hits: Hits) -> Iterator[str]:
     Keys: ``rank score path kind start_s end_s at_s item width height taken_at``; seconds are ``null`` for a picture,
     ``taken_at`` where it is not known. The text is plain ASCII: bytes of a name that are no UTF-8 stand as lone
     surrogates (``"\udcff"``), which ``os.fsencode`` turns back after ``json.loads``. Hits that say what each part of
-    the query added have one key more, ``parts``; see ``parts_json``.
+    the query added have one key more, ``parts``; see ``parts_json``. Hits that others were folded into say how many,
+    ``duplicates``, and which, ``also`` (items).
     """
     for hit in hits.hits:
         yield json.dumps(_fields(hit), ensure_ascii=True, allow_nan=False)
@@ -77,6 +78,11 @@ def as_told_rows(hits: Hits) -> list[tuple[str, ...]]:
     return [(*row, parts) for row, parts in zip(as_rows(hits), told, strict=True)]
 
 
+def alike_text(hit: Hit) -> str:
+    """Return ``+3 alike`` where hits were folded into this one."""
+    return f"+{len(hit.also)} alike" if hit.also else ""
+
+
 def timestamp(seconds: float) -> str:
     """Write seconds as ``hh:mm:ss.mmm``, which players and ffmpeg accept; hours may take more than two digits."""
     thousandths = max(0, round(seconds * 1000))
@@ -107,6 +113,7 @@ def _moment(hit: Hit) -> str:
 
 def _fields(hit: Hit) -> dict[str, object]:
     told = {"parts": parts_json(hit.shares, hit.score)} if hit.shares else {}
+    alike = {} if hit.also is None else {"duplicates": len(hit.also), "also": list(hit.also)}
     return {
         "rank": hit.rank,
         "score": round(hit.score, 6),
@@ -120,6 +127,7 @@ def _fields(hit: Hit) -> dict[str, object]:
         "height": hit.height,
         "taken_at": hit.taken_at,
         **told,
+        **alike,
     }
 
 

@@ -189,7 +189,8 @@ class Hit(NamedTuple):
     ``score`` is the cosine similarity of the best frame with the query (higher is better; not a probability).
     ``start_s``, ``end_s`` and ``at_s`` (the best frame) are seconds, ``None`` for a picture. ``item`` names the hit so
     that it can be used as a query: ``path`` or ``path#t=12.5``. ``shares`` has one entry a part of the query, in their
-    order, when they were asked for.
+    order, when they were asked for. ``also`` names the hits that are like this one
+    and were folded into it, when that was asked for.
     """
 
     rank: int
@@ -205,6 +206,7 @@ class Hit(NamedTuple):
     taken_at: str | None
     key: int
     shares: tuple[Share, ...] = ()
+    also: tuple[str, ...] | None = None
 
 
 class Hits(NamedTuple):

@@ -48,10 +48,12 @@ def write_tiny_model(
     lowercase: bool = True,
     resize: str = "squash",
     poison: bool = False,
+    size: int = SIZE,
 ) -> Path:
     """Write the folder (made if missing) and return it.
 
-    ``dim`` is at least 12. Folders of the same arguments are byte for byte equal; another ``seed`` turns all vectors
+    ``dim`` is at least 12; pictures are scaled to ``size`` pixels, a multiple of 4, either way.
+    Folders of the same arguments are byte for byte equal; another ``seed`` turns all vectors
     (so the fingerprint differs, and cosines within one folder stay the same). Text is at most ``context_length`` tokens
     with two special ones; a word that is not in the vocabulary is cut into its letters. Nothing in the tokenizer
     lower-cases: ``lowercase`` in model.json does.
@@ -60,7 +62,7 @@ def write_tiny_model(
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     turn = np.linalg.qr(rng.standard_normal((dim, dim)))[0].astype(np.float32)
-    (folder / "image.onnx").write_bytes(_image_graph(dim, turn, poison))
+    (folder / "image.onnx").write_bytes(_image_graph(dim, turn, poison, size))
     vocabulary = _vocabulary()
     (folder / "text.onnx").write_bytes(_text_graph(vocabulary, dim, turn))
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer(vocabulary), indent=1), encoding="utf-8")
@@ -71,8 +73,8 @@ def write_tiny_model(
         "dim": dim,
         "image": {
             "file": "image.onnx",
-            "height": SIZE,
-            "width": SIZE,
+            "height": size,
+            "width": size,
             "resize": resize,
             "interpolation": "bicubic",
         },
@@ -116,7 +118,7 @@ def plain(colour: str | tuple[int, int, int], height: int = 48, width: int = 64)
     return np.full((height, width, 3), rgb, dtype=np.uint8)
 
 
-def _image_graph(dim: int, turn: NDArray[np.float32], poison: bool) -> bytes:
+def _image_graph(dim: int, turn: NDArray[np.float32], poison: bool, size: int) -> bytes:
     from onnx import TensorProto, helper
 
     anchors = np.array(list(COLOURS.values()), dtype=np.float32) / 255.0
@@ -137,7 +139,7 @@ def _image_graph(dim: int, turn: NDArray[np.float32], poison: bool) -> bytes:
         helper.make_node("ReduceMean", ["shares"], ["colours"], axes=[1], keepdims=0),
         helper.make_node("Transpose", ["x"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node(
-            "AveragePool", ["planes"], ["grid"], kernel_shape=[SIZE // _CELLS] * 2, strides=[SIZE // _CELLS] * 2
+            "AveragePool", ["planes"], ["grid"], kernel_shape=[size // _CELLS] * 2, strides=[size // _CELLS] * 2
         ),
         helper.make_node("Flatten", ["grid"], ["cells"], axis=1),
         helper.make_node("MatMul", ["cells", "layout"], ["places"]),
@@ -166,7 +168,7 @@ def _image_graph(dim: int, turn: NDArray[np.float32], poison: bool) -> bytes:
             *_normalise("marked"),
         ]
         constants |= {"poison": np.array(POISON, dtype=np.float32), "zero": np.array(0.0, dtype=np.float32)}
-    inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIZE, SIZE, 3])]
+    inputs = [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", size, size, 3])]
     return _model("image", nodes, inputs, constants, dim)
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from retrieval import __version__
 from retrieval.cli import (
+    duplicating,
     evaluation,
     explaining,
     exporting,
@@ -147,6 +148,7 @@ app.command("purge")(maintenance.purge)
 app.command("doctor")(maintenance.doctor)
 app.command("tag")(labelling.tag)
 app.command("describe")(labelling.describe)
+app.command("duplicates")(duplicating.duplicates)
 app.command("evaluate")(evaluation.evaluate)
 app.command("train")(training.train)
 app.add_typer(models.app, name="models")

@@ -30,6 +30,15 @@ class Sort(StrEnum):
     path = "path"
 
 
+class Hidden(StrEnum):
+    """How alike a hit must be to a better one to be hidden."""
+
+    none = "none"
+    exact = "exact"
+    identical = "identical"
+    similar = "similar"
+
+
 @dataclass(frozen=True)
 class Request:
     """A query with its options as they stand on the command line; what is added here, each of ``asks`` takes."""
@@ -63,6 +72,10 @@ class Request:
         str,
         typer.Option("--prompt", metavar="NAME", help="Put words into a sentence: none, photo, ensemble, or your own."),
     ] = "none"
+    hide_duplicates: Annotated[
+        Hidden,
+        typer.Option("--hide-duplicates", help="Fold hits that are copies of a better one, or like it, into it."),
+    ] = Hidden.none
     device: DeviceOption = None
 
 
@@ -127,7 +140,13 @@ def answered(request: Request, *, explain: bool = False) -> Iterator[Answer]:
 
     language = parse_language(request.lang) if request.lang else None
     prompt = prompt_named(request.prompt, settings.prompts)
-    options = SearchOptions(offset=request.offset, sort=request.sort.value, explain=explain, prompt=prompt)
+    options = SearchOptions(
+        offset=request.offset,
+        sort=request.sort.value,
+        explain=explain,
+        prompt=prompt,
+        hide_duplicates=request.hide_duplicates.value,
+    )
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
         embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
         hits = Searcher(opened, embedder).search(query, request.k, options)

@@ -94,6 +94,9 @@ def _print_table(hits: "Hits") -> None:
 
     told = any(hit.shares for hit in hits.hits)
     rows = present.as_told_rows(hits) if told else present.as_rows(hits)
+    folded = any(hit.also is not None for hit in hits.hits)
+    if folded:
+        rows = [(*row, present.alike_text(hit)) for row, hit in zip(rows, hits.hits, strict=True)]
     if not rows:
         return
     if not sys.stdout.isatty():
@@ -105,8 +108,9 @@ def _print_table(hits: "Hits") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = [("#", "right"), ("score", "right"), ("file", "left"), ("moment", "left"), ("parts", "left")]
-    for name, justify in columns[: len(rows[0])]:
+    columns = [("#", "right"), ("score", "right"), ("file", "left"), ("moment", "left")]
+    columns += [("parts", "left")] * told + [("alike", "left")] * folded
+    for name, justify in columns:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

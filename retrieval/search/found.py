@@ -17,7 +17,7 @@ DECIMALS = 6
 
 
 class Found(NamedTuple):
-    """A hit before it has a rank; ``row`` is an item of its file."""
+    """A hit before it has a rank; ``row`` is an item of its file, ``also`` are the hits that are folded into it."""
 
     score: float
     row: "ItemRow"
@@ -26,6 +26,7 @@ class Found(NamedTuple):
     start_s: float | None
     end_s: float | None
     shares: tuple[Share, ...] = ()
+    also: tuple["Found", ...] | None = None
 
     @property
     def place(self) -> tuple[float, bytes, float]:
@@ -52,7 +53,12 @@ def hit_of(rank: int, found: Found) -> Hit:
         row.taken_at,
         found.key,
         found.shares,
+        None if found.also is None else tuple(_named(one) for one in found.also),
     )
+
+
+def _named(found: Found) -> str:
+    return format_item(os.fspath(found.row.path), found.at_s)
 
 
 def in_order(ranked: Iterable[tuple[int, Found]], sort: Sort) -> list[tuple[int, Found]]:

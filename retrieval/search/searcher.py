@@ -11,6 +11,7 @@ from retrieval.config import Device, SearchOptions
 from retrieval.errors import CollectionError, QueryError
 from retrieval.query import check_parts, parse_query
 from retrieval.reading import ReadQuery, read_query
+from retrieval.search.folding import Folded
 from retrieval.search.found import Found, hit_of, in_order
 from retrieval.search.ranked import Ranked
 from retrieval.types import Hit, Hits, Query
@@ -81,7 +82,8 @@ class Searcher:
         query's best probe; equal scores (to six decimals) are ordered by path, then time, so that pages join without a
         gap or repetition. An indexed file that is itself part of the query is left out, whatever name it is given by;
         other files of the same bytes are hits. Files on sources that are offline can be found, files that are gone
-        cannot. What else can be chosen is told by ``SearchOptions``.
+        cannot. Where duplicates are hidden, k and offset count what is shown. What else can be chosen is told by
+        ``SearchOptions``.
 
         Raises:
             QueryError: a part that is not to be found, parts that cancel one another out, k < 1, or a bad filter.
@@ -103,7 +105,10 @@ class Searcher:
     def _answer(self, query: Query, k: int, options: SearchOptions) -> Hits:
         read = read_query(query, self.embedder, self.collection, options.prompt)
         ranked = Ranked(self.collection, read.mixed.probes, query.where, read.own, options.per_video)
-        found = ranked.best(options.offset + k)[options.offset :]
+        if options.hide_duplicates == "none":
+            found = ranked.best(options.offset + k)[options.offset :]
+        else:
+            found = Folded(self.collection, ranked.best, options.hide_duplicates).page(options.offset, k)
         if options.explain:
             found = self._told(found, read)
         numbered = in_order(enumerate(found, options.offset + 1), options.sort)

@@ -13,10 +13,11 @@ from retrieval.config import IndexChoice, ModelSpec, Sampling
 from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.messages import _, reason_of
 from retrieval.store import durable, manifest, opening, summary
+from retrieval.store.facts import facts, item_looks
 from retrieval.store.live import LiveIndex
 from retrieval.store.lock import WriteLock
 from retrieval.store.reader import Reader
-from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Problem, Source, Stats
+from retrieval.store.records import FileFacts, FileRecord, Frames, ItemLooks, ItemRow, Manifest, Problem, Source, Stats
 from retrieval.types import FloatMatrix, Keys, Matches, Track, Where
 
 if TYPE_CHECKING:
@@ -260,6 +261,30 @@ class Collection:
             KeyError: there is no such item, or it was removed since it was found.
         """
         return self._reader.signatures(keys)
+
+    def digests(self, file_ids: Sequence[int]) -> list[bytes | None]:
+        """Return the digests of these files' contents, in their order; ``None`` where one is not known.
+
+        Raises:
+            KeyError: there is no such file, or it was removed since it was found.
+        """
+        return self._reader.digests(file_ids)
+
+    def facts(self, where: Where | None = None) -> list[FileFacts]:
+        """Return what tells files from their copies, ordered by the bytes of their paths; files that are gone are not.
+
+        Raises:
+            QueryError: a filter that cannot be understood.
+        """
+        return facts(self._reader, where)
+
+    def item_looks(self, where: Where | None = None) -> ItemLooks:
+        """Return what the items of these files look like, some 400 bytes an item.
+
+        Raises:
+            QueryError: a filter that cannot be understood.
+        """
+        return item_looks(self._reader, where)
 
     def find_file(self, path: Path) -> FileRecord | None:
         """Return the file of exactly this absolute path."""

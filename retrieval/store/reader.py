@@ -242,6 +242,16 @@ class Reader:
         clause = compile_where(where)
         return frozenset(id_ for (id_,) in self.rows(f"SELECT f.id FROM files f WHERE {clause.sql}", *clause.values))
 
+    def digests(self, file_ids: Sequence[int]) -> list[bytes | None]:
+        """Return the digests of these files' contents, in their order; ``None`` where one is not known.
+
+        Raises:
+            KeyError: there is no such file (any more).
+        """
+        sql = "SELECT id, digest FROM files WHERE id IN (SELECT value FROM json_each(?))"
+        found = dict(self.rows(sql, json.dumps(file_ids)))
+        return [found[file_id] for file_id in file_ids]
+
     def count(self, where: Where | None = None) -> int:
         """Return how many items a search with this filter chooses from."""
         if where is None:

@@ -73,6 +73,37 @@ class ItemRow(NamedTuple):
     offline: bool
 
 
+class FileFacts(NamedTuple):
+    """What tells a file from its copies: ``told`` is how many kinds of metadata it has (when, camera, place, ...)."""
+
+    id: int
+    path: Path
+    kind: Kind
+    size_bytes: int
+    mtime_ns: int
+    digest: bytes | None
+    width: int
+    height: int
+    duration_s: float | None
+    taken_at: str | None
+    told: int
+    offline: bool
+
+
+class ItemLooks(NamedTuple):
+    """What n items look like, by rising key.
+
+    ``keys`` and ``file_ids`` are ``(n,) int64``, ``at_s`` ``(n,) float64`` seconds (NaN for a picture), ``signatures``
+    ``(n, 384) uint8`` (see ``types.Item``), all 0 where ``known`` ``(n,) bool`` says that there is none.
+    """
+
+    keys: Keys
+    file_ids: Keys
+    at_s: NDArray[np.float64]
+    signatures: NDArray[np.uint8]
+    known: NDArray[np.bool_]
+
+
 class Frames(NamedTuple):
     """The items of one file in time order: ``keys`` ``(n,) int64``, times ``(n,) float64`` seconds (NaN for a picture).
 

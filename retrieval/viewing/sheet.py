@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
-from retrieval.present import rounded
+from retrieval.present import alike_text, rounded
 from retrieval.query import split_item
 from retrieval.types import Hit, Hits
 from retrieval.viewing.asked import AskedPicture, asked_with
@@ -24,7 +24,7 @@ class Card(NamedTuple):
     """One hit as shown.
 
     ``moment`` and ``best`` are the times of a video, else empty; ``parts`` are what each part of the query added, and
-    what it is, where that was asked for.
+    what it is, where that was asked for; ``alike`` says how many hits were folded into it.
     """
 
     rank: int
@@ -38,6 +38,7 @@ class Card(NamedTuple):
     size: str
     taken: str
     parts: tuple[tuple[str, str], ...]
+    alike: str
 
 
 class Shown(NamedTuple):
@@ -100,6 +101,7 @@ def _card(hit: Hit, small: Mapping[Spot, Thumbnail]) -> Card:
         f"{hit.width} × {hit.height}",
         (hit.taken_at or "")[: len("2024-05-01T12:30")].replace("T", " "),
         tuple(_parts(hit)),
+        alike_text(hit),
     )
 
 

@@ -1,0 +1,86 @@
+"""Whether two videos show the same from beginning to end, told from their tracks alone (see ``types.Track``)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.types import FloatMatrix, Track
+
+COURSE_ALIKE = 0.9
+"""Cosine of two courses below which videos are not compared moment by moment."""
+MATCHING = 0.9
+"""Share of moments that must match for two videos to look identical."""
+LENGTH_S, LENGTH_SHARE = 1.0, 0.02
+"""By how many seconds, or what share, the lengths of copies may differ."""
+
+_LUMA = 64
+_PARTS, _LOOKS = 8, 32
+_EVERY_S, _FEWEST, _MOST = 0.5, 8, 240
+_SLIP_S = 1.0
+_MEAN, _PEAK, _CHROMA = 5.0, 20.0, 14.0
+
+
+def comparable(one_s: float, other_s: float) -> bool:
+    """Return whether videos of these lengths, in seconds, may be copies of one another."""
+    return abs(one_s - other_s) <= max(LENGTH_S, LENGTH_SHARE * max(one_s, other_s))
+
+
+def course(track: Track, length_s: float) -> FloatMatrix:
+    """Return how a video looks in each eighth of its length, ``(1, 768) float32``, of length 1.
+
+    Means over time do not depend on which frames were looked at, so copies have nearly the same course however they
+    were encoded.
+    """
+    times = (np.arange(_LOOKS) + 0.5) / _LOOKS * length_s
+    cells = _cells(track)[_shown(track, times)].reshape(_PARTS, -1, track.signatures.shape[1]).mean(axis=1)
+    cells[:, :_LUMA] -= cells[:, :_LUMA].mean()
+    row: FloatMatrix = cells.reshape(1, -1)
+    return row / max(float(np.linalg.norm(row)), 1.0)
+
+
+def matching(one: Track, other: Track, one_s: float, other_s: float) -> float:
+    """Return the share of moments of each video, 0-1, at which the other shows the same; the lesser of the two.
+
+    A moment is compared with what the other shows within a second of the same part of its length, so the order counts.
+    """
+    if not len(one.at_s) or not len(other.at_s) or not comparable(one_s, other_s):
+        return 0.0
+    return min(_found(one, other, one_s, other_s), _found(other, one, other_s, one_s))
+
+
+def _found(one: Track, other: Track, one_s: float, other_s: float) -> float:
+    count = int(np.clip(max(one_s, other_s) / _EVERY_S, _FEWEST, _MOST))
+    parts = (np.arange(count) + 0.5) / count
+    mine, theirs = _cells(one)[_shown(one, parts * one_s)], _cells(other)
+    counterparts = theirs[_shown(other, parts * other_s)]
+    mine = _toned(mine, counterparts)
+    first = _shown(other, parts * other_s - _SLIP_S)
+    last = _shown(other, parts * other_s + _SLIP_S)
+    same = [_same(look, theirs[begin : end + 1]) for look, begin, end in zip(mine, first, last, strict=True)]
+    return float(np.mean(same))
+
+
+def _same(look: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
+    """Return whether one of the looks ``(n, 96)`` is the same as this one, ``(96,)``."""
+    off = np.abs(others - look)
+    luma, chroma = off[:, :_LUMA], off[:, _LUMA:]
+    alike = (luma.mean(axis=1) <= _MEAN) & (luma.max(axis=1) <= _PEAK) & (chroma.max(axis=1) <= _CHROMA)
+    return bool(alike.any())
+
+
+def _toned(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return looks with the brightness and contrast of the others, as far as a copy may differ in them."""
+    one, other = mine[:, :_LUMA], theirs[:, :_LUMA]
+    gain = float(np.clip(other.std() / max(float(one.std()), 1.0), 0.75, 1.33))
+    shift = float(np.clip(other.mean() - gain * one.mean(), -40.0, 40.0))
+    return np.concatenate([one * gain + shift, mine[:, _LUMA:] * gain], axis=1)
+
+
+def _cells(track: Track) -> NDArray[np.float32]:
+    cells = track.signatures.astype(np.float32)
+    cells[:, _LUMA:] -= 128.0
+    return cells
+
+
+def _shown(track: Track, times_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which of the track's frames is shown at each of the times: the last one before, else the first."""
+    return np.clip(np.searchsorted(track.at_s, times_s, side="right") - 1, 0, len(track.at_s) - 1)
