@@ -59,7 +59,7 @@ def test_damaged_vectors(closed, vector):
         found = reader.search(np.ones((1, 16), np.float32), 99).keys
         if "zeroblob" not in vector:
             assert (found >= 0).sum() == 39
-            assert "1 items have damaged vectors" in reader.notes[0]
+            assert "1 item has a damaged vector" in reader.notes[0]
     assert mended(closed, problems=2) == ["film.mp4"]
 
 
