@@ -416,14 +416,11 @@ def _device(device: Device, torch: Any) -> str:  # noqa: ANN401 - a module
 
 
 def _precision(device: str) -> str:
-    """Return OpenCLIP's word for the arithmetic: half where the hardware has it, since it is ten times slower else."""
-    if device == "cuda":
-        return "fp16"
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return "fp32"
-    return "bf16" if " avx512_bf16" in flags or " amx_bf16" in flags else "fp32"
+    """Return OpenCLIP's word for the arithmetic: half on CUDA, single on any processor.
+
+    With half precision, which some processors have, a vector would depend on the processor and on its neighbours.
+    """
+    return "fp16" if device == "cuda" else "fp32"
 
 
 def _dtype(precision: str) -> Any:  # noqa: ANN401 - torch comes late
