@@ -73,7 +73,7 @@ def test_stored_vectors_are_used_and_equal_what_embedding_gives(
     path = str(media / "red then blue.mp4")
     (stored,) = read(of_files([path], embedder, collection))
     (fresh,) = read(of_files([path], embedder))
-    assert stored.items == fresh.items
+    assert [item[:3] for item in stored.items] == [item[:3] for item in fresh.items]  # the times
     np.testing.assert_allclose(stored.vectors, fresh.vectors, atol=2e-3)
     assert not np.array_equal(stored.vectors, fresh.vectors)  # float16 in the store
 
