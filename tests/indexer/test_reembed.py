@@ -66,11 +66,17 @@ def test_an_interrupted_change_leaves_the_old_model_at_work_and_goes_on(filled: 
 
 
 def test_a_change_can_be_taken_back(filled: Desk, embedders):
-    stops = iter([False] * 8)
-    reembed(filled, embedders[1], stop=lambda: next(stops, True))
+    for number in range(40):  # more than can be under way at once
+        filled.picture(f"{number}.png", 100 + number)
+    filled.run()
+    done: list[int] = []
+    summary = reembed(
+        filled, embedders[1], progress=lambda one: done.append(one.done), stop=lambda: bool(done) and done[-1] >= 2
+    )
+    assert 2 <= summary.renewed < 46
     with filled.open() as collection:
         collection.cancel_reembed()
-    assert filled.did() == {"same": 6}
+    assert filled.did() == {"same": 46}
 
 
 def test_the_disk_changes_meanwhile(filled: Desk, embedders):
