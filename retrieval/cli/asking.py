@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec,
 import typer
 
 from retrieval.cli.dashes import MARK
-from retrieval.cli.options import CollectionOption, DeviceOption, say, settings_for
+from retrieval.cli.options import CollectionOption, DeviceOption, LikeOption, MinusOption, say, settings_for
 from retrieval.cli.quiet import native_libraries_silenced
 
 if TYPE_CHECKING:
@@ -48,17 +48,8 @@ class Request:
         typer.Argument(metavar="[TEXT]...", help='Words; -word takes away; "a dog" + 0.5:"snow" - "people" mixes.'),
     ] = None
     collection: CollectionOption = None
-    like: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--like",
-            metavar="FILE|ITEM",
-            help="A picture, a clip, an item (film.mp4#t=12.5), a region (a.jpg#xywh=0,0,99,99), a .npy file.",
-        ),
-    ] = None
-    minus: Annotated[
-        list[str] | None, typer.Option("--minus", metavar="TEXT|FILE", help="Less of this; may be repeated.")
-    ] = None
+    like: LikeOption = None
+    minus: MinusOption = None
     where: Annotated[
         str, typer.Option("--where", metavar="EXPR", help="A filter: kind:video date:last-30-days rating>=4 ...")
     ] = ""

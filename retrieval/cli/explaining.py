@@ -14,6 +14,8 @@ from retrieval.cli.asking import joined
 from retrieval.cli.options import (
     CollectionOption,
     DeviceOption,
+    LikeOption,
+    MinusOption,
     ModelOption,
     ReportFormat,
     named_path,
@@ -48,17 +50,8 @@ def explain(  # noqa: PLR0913 - a command's options are its parameters
     ] = None,
     collection: CollectionOption = None,
     model: ModelOption = None,
-    like: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--like",
-            metavar="FILE|ITEM",
-            help="A picture, a clip, an item (film.mp4#t=12.5), a region (a.jpg#xywh=0,0,99,99), a .npy file.",
-        ),
-    ] = None,
-    minus: Annotated[
-        list[str] | None, typer.Option("--minus", metavar="TEXT|FILE", help="Less of this; may be repeated.")
-    ] = None,
+    like: LikeOption = None,
+    minus: MinusOption = None,
     method: Annotated[
         MethodName,
         typer.Option("--method", help="By the model's cells, or by masks (any model; slow); auto takes what there is."),

@@ -30,6 +30,17 @@ CollectionOption = Annotated[
         help="The collection's folder; else $SIGHTSEEK_COLLECTION, else one in your data folder.",
     ),
 ]
+LikeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--like",
+        metavar="FILE|ITEM",
+        help="A picture, a clip, an item (film.mp4#t=12.5), a region (a.jpg#xywh=0,0,99,99), a .npy file.",
+    ),
+]
+MinusOption = Annotated[
+    list[str] | None, typer.Option("--minus", metavar="TEXT|FILE", help="Less of this; may be repeated.")
+]
 DeviceOption = Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where the model runs.")]
 ModelOption = Annotated[
     str | None,

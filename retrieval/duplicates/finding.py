@@ -85,7 +85,7 @@ def _alike(
     ]
     done_before = stills.work
     found += [(group, videos.compare) for group in videos.groups(lambda done, _: progress(done_before + done, total))]
-    return found, stills.unseen + videos.unseen
+    return found, stills.unseen
 
 
 def _below(files: "list[FileFacts]", below: Sequence[Path]) -> "list[FileFacts]":

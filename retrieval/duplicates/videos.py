@@ -23,8 +23,9 @@ _MOMENTS = 16
 
 
 class Videos:
-    """Groups videos and compares the members of a group; ``unseen`` says of how many nothing is known but bytes.
+    """Groups videos and compares the members of a group.
 
+    A video without a track is known by its bytes, and where similar ones count by the vectors of its frames.
     Identical: their tracks match at nearly all times. Similar: of sixteen moments evenly over their lengths, the frames
     are, on average, as near to one another as similar pictures are.
     """
@@ -35,7 +36,6 @@ class Videos:
         self._tracks = [collection.track(unit.first.id) for unit in units]
         self._lengths = [_length(unit, track) for unit, track in zip(units, self._tracks, strict=True)]
         self._seen: dict[int, FloatMatrix] = {}
-        self.unseen = sum(track is None for track in self._tracks)
 
     @property
     def work(self) -> int:

@@ -85,12 +85,22 @@ class Approximate:
         return self.exact.rows(keys)
 
     def candidates(self, queries: FloatMatrix, k: int, allowed: Allowed | None) -> Matches:
-        """Return about the k best of each query, ``(q, k)``, best first with their exact scores, -1 where none is."""
+        """Return about the k best of each query, ``(q, k)``, best first with their exact scores, -1 where none is.
+
+        Where less is found than there is, more lists or nodes are looked at, and at last everything.
+        """
         mask = self._mask(allowed)
-        share = 1.0 if mask is None else max(1, int(mask.sum())) / max(1, self.total)
+        there = self.total if mask is None else int(mask.sum())
         wanted = min(self.total, max(2 * k, k + self.spec.candidates))
-        parameters = self._parameters(mask, self._reach(k, share), wanted)
-        _, proposed = self.codes.search(queries, wanted, params=parameters)
+        reach = self._reach(k, max(1, there) / max(1, self.total))
+        proposed = self._proposed(queries, mask, reach, wanted)
+        while (proposed >= 0).sum(axis=1).min(initial=wanted) < min(k, there):
+            if reach >= self._most:
+                everything = self.exact.keys if mask is None else np.flatnonzero(mask)
+                proposed = np.broadcast_to(everything, (len(queries), len(everything)))
+                break
+            reach = min(self._most, 4 * reach)
+            proposed = self._proposed(queries, mask, reach, wanted)
         matches = Matches(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
         for row, (query, keys) in enumerate(zip(queries, proposed, strict=True)):
             held = keys[keys >= 0]
@@ -117,15 +127,23 @@ class Approximate:
     def _reach(self, k: int, share: float) -> int:
         """How many lists or nodes to look at for k neighbours among a share of the vectors."""
         wider = max(1.0, math.sqrt(k / WIDE)) / share
-        most = self.total if self.spec.kind == "hnsw" else self.spec.lists
-        return int(max(1, min(most, math.ceil(self.spec.probes * wider))))
+        return int(max(1, min(self._most, math.ceil(self.spec.probes * wider))))
 
-    def _parameters(self, mask: Allowed | None, reach: int, wanted: int) -> Any:  # noqa: ANN401 - FAISS's own
+    @property
+    def _most(self) -> int:
+        """All lists, or all nodes."""
+        return self.total if self.spec.kind == "hnsw" else self.spec.lists
+
+    def _proposed(self, queries: FloatMatrix, mask: Allowed | None, reach: int, wanted: int) -> Keys:
+        """Return what the codes propose, ``(q, wanted)``, -1 where there is no more."""
         selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
         if self.spec.kind == "hnsw":
-            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(reach, wanted))
-        kind = faiss.IVFRaBitQSearchParameters if self.spec.kind == "rabitq" else faiss.SearchParametersIVF
-        return kind(sel=selector, nprobe=reach)
+            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(reach, wanted))
+        else:
+            kind = faiss.IVFRaBitQSearchParameters if self.spec.kind == "rabitq" else faiss.SearchParametersIVF
+            parameters = kind(sel=selector, nprobe=reach)
+        found: Keys = self.codes.search(queries, wanted, params=parameters)[1]
+        return found
 
 
 def lists_for(count: int) -> int:
@@ -133,21 +151,20 @@ def lists_for(count: int) -> int:
     return int(min(MOST_LISTS, max(16, 2 ** round(math.log2(2 * math.sqrt(max(1, count)))))))
 
 
-def empty(kind: IndexKind, sample: FloatMatrix, count: int) -> tuple[IndexSpec, Any]:
-    """Return an index without vectors, trained on a sample ``(n, dim)``, for about ``count`` vectors."""
+def empty(kind: IndexKind, sample: FloatMatrix, lists: int) -> tuple[IndexSpec, Any]:
+    """Return an index without vectors, trained on a sample ``(n, dim)``; a graph has no lists."""
     dim = sample.shape[1]
     metric = faiss.METRIC_INNER_PRODUCT
     if kind == "hnsw":
         graph = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, _LINKS, metric)
         graph.hnsw.efConstruction = 80
         graph.train(sample)
-        return IndexSpec(kind, probes=64, trained_on=count), faiss.IndexIDMap2(graph)
-    lists = min(lists_for(count), max(1, len(sample) // POINTS_A_LIST))
-    codes = f"PQ{dim // 2}x4fs" if kind == "ivfpq" else "RaBitQfs"
+        return IndexSpec(kind, probes=64), faiss.IndexIDMap2(graph)
+    codes = f"PQ{dim if dim % 2 else dim // 2}x4fs" if kind == "ivfpq" else "RaBitQfs"
     index = faiss.index_factory(dim, f"IVF{lists},{codes}", metric)
     index.cp.niter, index.cp.seed = 8, _SEED
-    index.train(np.ascontiguousarray(sample[: max(POINTS_A_LIST * lists, 4096)]))
-    return IndexSpec(kind, lists=lists, probes=8, trained_on=count), index
+    index.train(np.ascontiguousarray(sample))
+    return IndexSpec(kind, lists=lists, probes=8), index
 
 
 def ids_of(codes: Any) -> Keys:  # noqa: ANN401 - a FAISS index
@@ -182,8 +199,8 @@ def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: fl
     """Return the spec with the cheapest setting that reaches ``target`` on each group of held-out queries.
 
     A group is queries ``(q, dim)`` of one kind, with the keys ``(q,)`` they were made from and that do not count (-1
-    where there is none); its first half chooses the setting,
-    the second half tells ``recall``, the least of the groups. What reaches the target nowhere is given the most.
+    where there is none); its first half chooses the setting, the second half tells ``recall``, the least of the groups.
+    What reaches the target nowhere is given the most.
     """
     truth = _Tuner(index, groups)
     chosen: IndexSpec | None = None

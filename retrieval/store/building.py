@@ -72,27 +72,47 @@ def fill(index: VectorIndex, connection: sqlite3.Connection, at: Mark, generatio
 def build(spec: IndexSpec, connection: sqlite3.Connection, at: Mark, file: Path | None) -> Flat | Approximate:
     """Return an index of all the catalog holds, of the kind and with the settings of ``spec``.
 
-    ``file`` is where the vectors of an approximate one are mapped from; ``None`` keeps them in memory.
+    It is exact where ``spec`` was never tuned for these vectors, or where they became too few for its lists. ``file``
+    is where the vectors of an approximate one are mapped from; ``None`` keeps them in memory.
     """
-    if spec.kind == "flat":
+    count = catalog.tally(connection, at)[0]
+    if spec.kind == "flat" or not spec.trained_on or count < max(SMALL, approximate.POINTS_A_LIST * spec.lists // 4):
         flat = Flat(at.dim)
         fill(flat, connection, at)
         return flat
+    return encoded(spec, _copied(connection, at, file))
+
+
+def train(
+    fresh: IndexSpec, connection: sqlite3.Connection, at: Mark, file: Path | None, questions: Callable[[], FloatMatrix]
+) -> Flat | Approximate:
+    """Return an index of all the catalog holds, of the kind of ``fresh``, trained and tuned; see ``tune``."""
+    if fresh.kind == "flat":
+        flat = Flat(at.dim, chosen=fresh.chosen)
+        fill(flat, connection, at)
+        return flat
+    index = encoded(fresh, _copied(connection, at, file))
+    tune(index, questions)
+    return index
+
+
+def _copied(connection: sqlite3.Connection, at: Mark, file: Path | None) -> Exact:
     vectors = exact.create(file, at) if file is not None else Exact(at.dim)
     for keys, rows in catalog.stored_vectors(connection, at):
         vectors.append(keys, rows)
         vectors.flush()
-    return encoded(spec, vectors)
+    return vectors
 
 
 def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
-    """Return an index over vectors, trained on a sample of them."""
+    """Return an index over vectors, trained on a sample of them; with as many lists as ``spec`` says, if it does."""
     count = len(vectors.all_keys)
-    rng = np.random.default_rng(count)
-    lists = approximate.lists_for(count)
+    lists = spec.lists or approximate.lists_for(count)
     most = min(count, approximate.MOST_TRAINED, max(approximate.POINTS_A_LIST * lists, 10_000))
-    sample = vectors.at(np.sort(rng.permutation(count)[:most]))
-    made, codes = approximate.empty(spec.kind, sample, count)
+    sample = vectors.at(np.sort(np.random.default_rng(count).permutation(count)[:most]))
+    made, codes = approximate.empty(
+        spec.kind, sample, spec.lists or min(lists, max(1, most // approximate.POINTS_A_LIST))
+    )
     del sample
     for at in range(0, count, _BLOCK):
         places = np.arange(at, min(count, at + _BLOCK))
@@ -101,15 +121,12 @@ def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
     return Approximate(settings, codes, vectors)
 
 
-def tune(index: Flat | Approximate, chosen: bool, questions: Callable[[], FloatMatrix]) -> IndexSpec:
-    """Give an index the settings that reach the target recall on held-out queries at the least cost; return its spec.
+def tune(index: Approximate, questions: Callable[[], FloatMatrix]) -> None:
+    """Give an index the settings that reach the target recall on held-out queries at the least cost.
 
-    ``chosen`` says that a user named the kind. Held out are pictures of the index itself, each of which does not count
-    for its own query, and ``questions()`` ``(q, dim)`` of another kind, as the texts people ask with: these lie
-    elsewhere than pictures do.
+    Held out are pictures of the index itself, each of which does not count for its own query, and ``questions()``
+    ``(q, dim)`` of another kind, as the texts people ask with: these lie elsewhere than pictures do.
     """
-    if isinstance(index, Flat):
-        return IndexSpec(chosen=chosen)
     keys = index.keys
     rng = np.random.default_rng(len(keys))
     own = np.sort(rng.choice(keys, min(_HELD_OUT, len(keys)), replace=False))
@@ -118,5 +135,4 @@ def tune(index: Flat | Approximate, chosen: bool, questions: Callable[[], FloatM
     if len(asked):
         some = asked[rng.permutation(len(asked))[:_HELD_OUT]].astype(np.float32)
         groups.append((some, np.full(len(some), -1, np.int64)))
-    index.spec = replace(approximate.tuned(index, groups, TARGET), chosen=chosen)
-    return index.spec
+    index.spec = approximate.tuned(index, groups, TARGET)

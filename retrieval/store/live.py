@@ -112,15 +112,19 @@ class LiveIndex:
             if choice not in (None, "auto", due.kind):
                 message = _("too few items for {kind}, which needs {count}; the search is exact")
                 self._notes.append(message.format(kind=choice, count=building.SMALL))
-                return None
+                choice = None
             chosen = spec.chosen if choice is None else choice != "auto"
             if not due.anew:
                 return None if chosen == spec.chosen else replace(spec, chosen=chosen)
-            self._at = catalog.mark(connection)
-            self._index = None  # let go of the memory first
+            at = catalog.mark(connection)
+            self._index = self._at = None  # let go of the memory first; it is loaded again if this fails
             fresh = IndexSpec(due.kind, chosen=chosen)
-            self._index = index = building.build(fresh, connection, self._at, self._beside)
-            return building.tune(index, fresh.chosen, questions)
+            index = building.train(fresh, connection, at, self._beside, questions)
+            self._index, self._at = index, at
+            if index.spec.recall < building.PROMISED:
+                message = _("the index {kind} finds only {share:.1%} of the ten nearest; exact search: --index flat")
+                self._notes.append(message.format(kind=index.spec.kind, share=index.spec.recall))
+            return index.spec
 
     @property
     def _beside(self) -> Path | None:

@@ -58,8 +58,8 @@ class VectorIndex(Protocol):
 class Flat:
     """Exact search by inner product over all vectors (FAISS ``IndexFlatIP`` under ``IndexIDMap2``)."""
 
-    def __init__(self, dim: int, index: Any = None) -> None:  # noqa: ANN401
-        self.dim = dim
+    def __init__(self, dim: int, index: Any = None, chosen: bool = False) -> None:  # noqa: ANN401
+        self.dim, self.spec = dim, IndexSpec(chosen=chosen)
         self.codes = faiss.IndexIDMap2(faiss.IndexFlatIP(dim)) if index is None else index
         self._keys: Keys = np.empty(0, np.int64)
         self._sync()

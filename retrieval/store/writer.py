@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from retrieval.config import ModelSpec, Sampling
+from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionError
 from retrieval.media import SEEN
 from retrieval.store import paths, schema
@@ -241,6 +242,10 @@ class Writer:
         failed = files.c.reason_building
         given_up = {"status": _FAILED, "reason": failed, "reason_building": None}
         self._run(sa.update(files).where(failed.is_not(None)).values(**given_up))
+        # How an approximate index was tuned holds for the old vectors alone; the kind stays if the user named it.
+        spec = IndexSpec(**json.loads(self._run(sa.select(meta.c.index_spec)).scalar_one()))
+        untrained = IndexSpec(spec.kind, chosen=True) if spec.chosen else IndexSpec()
+        self._run(sa.update(meta).values(index_spec=json.dumps(asdict(untrained))))
         self._changed = True
         self.set_pending()
 

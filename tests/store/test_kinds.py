@@ -258,3 +258,98 @@ def test_an_empty_index_of_any_kind_finds_nothing(tmp_path):
     from retrieval.store.vectors import Flat
 
     assert nearest(Flat(8), np.ones((1, 8), np.float32), 3, None).keys.tolist() == [[-1, -1, -1]]
+
+
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_all_there_is_comes_back_when_it_is_asked_for(fitted, monkeypatch, few):
+    monkeypatch.setattr("retrieval.store.approximate.FEW", few)
+    queries = clustered(np.random.default_rng(12), 3)
+    for where in (None, Term("kind", "=", "video")):
+        there = fitted.count(where)
+        for k in (there, there + 5, there - 1):
+            found = fitted.search(queries, k, where).keys
+            assert all(len(set(row[row >= 0].tolist())) == min(k, there) for row in found)
+
+
+def test_an_index_that_has_grown_is_mended_with_the_lists_it_was_tuned_with(tmp_path, questions):
+    folder = tmp_path / "c"
+    with Collection.create(folder, ModelSpec("small", DIM, "0" * 64, Preprocessing(8, 8))) as collection:
+        add(collection, 0, clustered(np.random.default_rng(1), 500))
+        assert collection.fit_index("ivfpq", lambda: questions)
+        lists = collection.manifest.index.lists
+        add(collection, 1000, clustered(np.random.default_rng(2), 1400))
+        assert not collection.fit_index()
+        collection.save_index()
+    (folder / exact.FILE).unlink()
+    with Collection.open(folder, write=True) as collection:
+        collection.search(questions, 10)
+        assert "built anew" in collection.notes[0]
+        collection.save_index()
+    with Collection.open(folder) as reader:
+        found = reader.search(questions, 10)
+        assert reader.notes == []
+        assert reader.manifest.index.lists == lists
+        assert share(found.keys, exactly(reader, questions, 10)) >= 0.9
+        assert reader.verify() == []
+
+
+def test_what_became_too_small_for_its_lists_is_searched_exactly(tmp_path, questions):
+    folder = tmp_path / "c"
+    with Collection.create(folder, ModelSpec("small", DIM, "0" * 64, Preprocessing(8, 8))) as collection:
+        add(collection, 0, clustered(np.random.default_rng(1), 900))
+        assert collection.fit_index("ivfpq", lambda: questions)
+        with collection.transaction() as writer:
+            for number in range(850):
+                writer.forget(Path(f"/media/{number:06d}"))
+        collection.save_index()
+    (folder / "vectors.faiss").unlink()
+    with Collection.open(folder, write=True) as collection:
+        found = collection.search(questions, 5).keys
+        assert [set(row.tolist()) for row in found] == exactly(collection, questions, 5)
+        assert collection.fit_index()
+        assert collection.manifest.index.kind == "flat"
+        assert collection.verify() == []
+
+
+def test_a_change_of_the_model_forgets_how_it_was_tuned(tmp_path, questions):
+    spec, other = (ModelSpec(name, DIM, digest * 64, Preprocessing(8, 8)) for name, digest in (("a", "0"), ("b", "1")))
+    rows = clustered(np.random.default_rng(1), 500)
+    with Collection.create(tmp_path / "c", spec) as collection:
+        add(collection, 0, rows)
+        assert collection.fit_index("rabitq", lambda: questions)
+        collection.begin_reembed(other)
+        add(collection, 0, rows[::-1].copy())
+        collection.finish_reembed()
+        index = collection.manifest.index
+        assert (index.kind, index.chosen, index.trained_on) == ("rabitq", True, 0)
+        found = collection.search(questions, 5).keys
+        assert [set(row.tolist()) for row in found] == exactly(collection, questions, 5)
+        assert collection.fit_index(questions=lambda: questions)
+        assert collection.manifest.index.trained_on == 500
+        assert collection.verify() == []
+
+
+def test_a_training_that_fails_leaves_the_collection_as_it_was(tmp_path, questions):
+    def broken() -> np.ndarray:
+        raise RuntimeError("no texts today")
+
+    with Collection.create(tmp_path / "c", ModelSpec("small", DIM, "0" * 64, Preprocessing(8, 8))) as collection:
+        add(collection, 0, clustered(np.random.default_rng(1), 500))
+        collection.save_index()
+        with pytest.raises(RuntimeError, match="today"):
+            collection.fit_index("ivfpq", broken)
+        found = collection.search(questions, 5).keys
+        assert [set(row.tolist()) for row in found] == exactly(collection, questions, 5)
+        assert collection.manifest.index.kind == "flat"
+    with Collection.open(tmp_path / "c", write=True) as collection:
+        assert collection.verify() == []
+
+
+def test_vectors_of_odd_length(tmp_path):
+    rows = np.random.default_rng(3).standard_normal((450, 21))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    for kind in KINDS:
+        with Collection.create(tmp_path / kind, ModelSpec("odd", 21, "0" * 64, Preprocessing(8, 8))) as collection:
+            add(collection, 0, rows)
+            assert collection.fit_index(kind)
+            assert share(collection.search(rows[:20], 1).keys, exactly(collection, rows[:20], 1)) == 1.0
