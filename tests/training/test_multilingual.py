@@ -26,6 +26,7 @@ from retrieval.training.multilingual.fitting import (  # noqa: E402
     batch_loss,
     batches,
     fit,
+    in_common,
     vectors_of,
 )
 from retrieval.training.multilingual.inputs import KeptFeatures  # noqa: E402
@@ -81,6 +82,11 @@ def synthetic(count: int = 64, width: int = 24, dim: int = 16, seed: int = 0) ->
     names = pictures[:10] @ turn + shared
     names /= np.linalg.norm(names, axis=1, keepdims=True)
     return Material([pictures, pictures], sentences(), sentences(), names, pictures[:10])
+
+
+def free(dim: int) -> np.ndarray:
+    """No number in common."""
+    return np.full(dim, np.nan, np.float32)
 
 
 def test_sentences_keep_their_picture_kind_and_number(told: Path) -> None:
@@ -162,7 +168,7 @@ def test_the_loss_is_least_where_all_is_as_taught() -> None:
 
     mean = material.chinese.features.mean(axis=0)
     recipe = Recipe(hidden=8)
-    perfect, random = Perfect(mean, 16, recipe).eval(), Tower(mean, 16, recipe).eval()
+    perfect, random = (made(mean, free(16), recipe).eval() for made in (Perfect, Tower))
     contrast = Recipe(near=0, alike=0, named=0)
     assert batch_loss(perfect, batch, recipe) < batch_loss(random, batch, recipe)
     distance = batch_loss(perfect, batch, Recipe(alike=0)) - batch_loss(perfect, batch, contrast)
@@ -185,13 +191,26 @@ def test_the_written_head_is_the_fitted_one() -> None:
     features = rng.standard_normal((9, 384)).astype(np.float32)
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     torch.manual_seed(0)
-    tower = Tower(features.mean(axis=0), 64, Recipe(hidden=32)).eval()
+    shared = free(64)
+    shared[[60, 62]] = 0.34, 0
+    tower = Tower(features.mean(axis=0), shared, Recipe(hidden=32)).eval()
     expected = vectors_of(tower, features)
+    np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-6)
     for compact, least in ((False, 0.999999), (True, 0.999)):
         content = head_model(tower, 64, compact=compact).SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         found = session.run(["vectors"], {"features": features})[0]
         assert (found * expected).sum(axis=1).min() > least
+        np.testing.assert_allclose(found[:, [60, 62]], [[0.34, 0]] * 9, atol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+
+
+def test_numbers_in_common_are_told_from_those_that_vary() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((30, 4)).astype(np.float32)
+    rows[:, 1] = 0.25 + 1e-6 * rng.standard_normal(30)
+    rows[:, 3] = 0
+    np.testing.assert_allclose(in_common(rows), [np.nan, 0.25, np.nan, 0], atol=1e-5)
 
 
 def test_spread_tells_own_from_others() -> None:

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from retrieval.config import ModelSpec
 from retrieval.embedding.languages import languages
 from retrieval.embedding.multilingual import FEATURES, FORMAT
-from retrieval.training.export import write_head
+from retrieval.training.export import write_head, write_unit
 from retrieval.training.graph import Graph
 from retrieval.training.multilingual.fitting import Tower
 
@@ -26,7 +26,13 @@ def head_model(tower: Tower, dim: int, *, compact: bool = True) -> onnx.ModelPro
     centred = graph.node("Sub", features, graph.constant("mean", weights["mean"]))
     wide = graph.node("Mul", centred, graph.constant("width", np.array(FEATURES**0.5, np.float32)))
     found = write_head(graph, weights, "head", [wide])
-    return graph.model(graph.node("Identity", found, name="vectors"), ["n", dim])
+    free = graph.node("Mul", found, graph.constant("free", weights["free"]))
+    scaled = graph.node(
+        "Mul", write_unit(graph, free, "rest"), graph.constant("length", np.array(tower.length, np.float32))
+    )
+    return graph.model(
+        graph.node("Add", scaled, graph.constant("shared", weights["shared"]), name="vectors"), ["n", dim]
+    )
 
 
 def write_tower(folder: Path, tower: Tower, spec: ModelSpec, weights: str) -> None:

@@ -19,6 +19,9 @@ from retrieval.training.losses import contrastive
 from retrieval.training.measure import FloatArray, IntArray
 from retrieval.training.model import Head
 
+_ALIKE = 1e-3
+"""The most by which numbers may differ that count as one."""
+
 
 class Recipe(NamedTuple):
     """What a run is made of; `rate` is the peak of a one-cycle schedule (Smith and Topin, 2018).
@@ -64,21 +67,39 @@ class Material(NamedTuple):
 class Tower(nn.Module):
     """Features less their mean, then a head: (n, width) to (n, dim), rows of length 1.
 
-    Cosines of the features all lie near 0.8, since they share one large direction; without it they spread.
+    Cosines of the features all lie near 0.8, since they share one large direction; without it they spread. Numbers
+    that all vectors of the model's own text tower have in common, such as those its pictures' hub correction is
+    multiplied by, are given as they are; the head finds the others.
     """
 
-    def __init__(self, mean: FloatArray, dim: int, recipe: Recipe) -> None:
-        """Make a head of random weights for features around `mean` (width,)."""
+    def __init__(self, mean: FloatArray, shared: FloatArray, recipe: Recipe) -> None:
+        """Make a head of random weights for features around `mean` (width,).
+
+        `shared` (dim,) holds the numbers in common, NaN for one that varies (see :func:`in_common`).
+        """
         super().__init__()
+        free = np.isnan(shared)
+        kept = np.where(free, 0, shared).astype(np.float32)
         self.register_buffer("mean", torch.from_numpy(mean))
-        self.head = Head((len(mean),), dim, recipe.hidden, recipe.dropout)
+        self.register_buffer("free", torch.from_numpy(free.astype(np.float32)))
+        self.register_buffer("shared", torch.from_numpy(kept))
+        self.length = math.sqrt(max(0.0, 1 - float(kept @ kept)))
+        self.head = Head((len(mean),), len(shared), recipe.hidden, recipe.dropout)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.05)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (n, width) to vectors (n, dim)."""
         # Scaled, since the epsilon of the layer norm is not meant for differences of unit vectors.
-        out: Tensor = self.head((features - self.get_buffer("mean")) * math.sqrt(features.shape[1]))
-        return out
+        found = self.head((features - self.get_buffer("mean")) * math.sqrt(features.shape[1]))
+        found = functional.normalize(found * self.get_buffer("free"), dim=1)
+        return found * self.length + self.get_buffer("shared")
+
+
+def in_common(vectors: FloatArray) -> FloatArray:
+    """The numbers (dim,) that all vectors (n, dim) have in common, NaN for those that vary."""
+    spread = np.ptp(vectors, axis=0)
+    found: FloatArray = np.where(spread < _ALIKE, vectors.mean(axis=0), np.nan).astype(np.float32)
+    return found
 
 
 class Batch(NamedTuple):
@@ -150,7 +171,7 @@ def fit(material: Material, recipe: Recipe, after_epoch: Callable[[int, float, T
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     mean = np.concatenate([material.chinese.features, material.english.features]).mean(axis=0)
-    tower = Tower(mean, material.views[0].shape[1], recipe)
+    tower = Tower(mean, in_common(np.concatenate([material.english.taught, material.names_taught])), recipe)
     averaged = copy.deepcopy(tower).eval()
     decayed = [p for p in tower.parameters() if p.ndim > 1]
     others = [p for p in tower.parameters() if p.ndim <= 1]
