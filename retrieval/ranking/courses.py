@@ -7,7 +7,7 @@ from retrieval.types import FloatMatrix, Track
 
 COURSE_ALIKE = 0.9
 """Cosine of two courses below which videos are not compared moment by moment."""
-MATCHING = 0.9
+MATCHING = 0.75
 """Share of moments that must match for two videos to look identical."""
 LENGTH_S, LENGTH_SHARE = 1.0, 0.02
 """By how many seconds, or what share, the lengths of copies may differ."""
@@ -16,7 +16,7 @@ _LUMA = 64
 _PARTS, _LOOKS = 8, 32
 _EVERY_S, _FEWEST, _MOST = 0.5, 8, 240
 _SLIP_S = 1.0
-_MEAN, _PEAK, _CHROMA = 5.0, 20.0, 14.0
+_MEAN, _PEAK, _CHROMA, _MOVING = 8.0, 32.0, 20.0, 0.7
 
 
 def comparable(one_s: float, other_s: float) -> bool:
@@ -50,21 +50,29 @@ def matching(one: Track, other: Track, one_s: float, other_s: float) -> float:
 def _found(one: Track, other: Track, one_s: float, other_s: float) -> float:
     count = int(np.clip(max(one_s, other_s) / _EVERY_S, _FEWEST, _MOST))
     parts = (np.arange(count) + 0.5) / count
-    mine, theirs = _cells(one)[_shown(one, parts * one_s)], _cells(other)
-    counterparts = theirs[_shown(other, parts * other_s)]
-    mine = _toned(mine, counterparts)
-    first = _shown(other, parts * other_s - _SLIP_S)
+    theirs = _cells(other)
+    mine = _toned(_cells(one)[_shown(one, parts * one_s)], theirs[_shown(other, parts * other_s)])
+    low, high = (limit(theirs[:-1], theirs[1:]) if len(theirs) > 1 else theirs for limit in (np.minimum, np.maximum))
+    first = np.minimum(_shown(other, parts * other_s - _SLIP_S), len(low) - 1)
     last = _shown(other, parts * other_s + _SLIP_S)
-    same = [_same(look, theirs[begin : end + 1]) for look, begin, end in zip(mine, first, last, strict=True)]
+    same = [
+        _same(look, low[begin : end + 1], high[begin : end + 1])
+        for look, begin, end in zip(mine, first, last, strict=True)
+    ]
     return float(np.mean(same))
 
 
-def _same(look: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
-    """Return whether one of the looks ``(n, 96)`` is the same as this one, ``(96,)``."""
-    off = np.abs(others - look)
+def _same(look: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]) -> bool:
+    """Return whether a look, ``(96,)``, lies between two that follow one another, ``(n, 96)``.
+
+    Frames are looked at now and then, in copies not at the same times; in between, each cell goes about straight from
+    one value to the next.
+    """
+    off = np.maximum(np.maximum(low - look, look - high), 0.0)
+    span = high - low
     luma, chroma = off[:, :_LUMA], off[:, _LUMA:]
-    alike = (luma.mean(axis=1) <= _MEAN) & (luma.max(axis=1) <= _PEAK) & (chroma.max(axis=1) <= _CHROMA)
-    return bool(alike.any())
+    alike = (luma.mean(axis=1) <= _MEAN) & (luma <= _PEAK + _MOVING * span[:, :_LUMA]).all(axis=1)
+    return bool((alike & (chroma <= _CHROMA + _MOVING * span[:, _LUMA:]).all(axis=1)).any())
 
 
 def _toned(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,7 +45,7 @@ CLIPPED, CLIPPED_FROM, CLIPPED_OVER = 12.0, 180.0, 60.0
 """What is added where a brighter copy has lost its lights: up to so much, from this level on, over so many levels."""
 TONE_MOST, FLAT, FLAT_TONE_MOST = 60.0, 5.0, 4.0
 """By how many levels tones may change; and in a picture of no more contrast than ``FLAT``, which says nothing else."""
-SIMILAR = 0.9
+SIMILAR = 0.95
 """Cosine of two vectors of a model from which on two pictures are similar."""
 UNEXPLAINED = 0.4
 """What may remain, root mean square, as a share of the picture's contrast."""
