@@ -5,6 +5,8 @@ comparison of coarse pictures of consecutive frames by Nagasaka and Tanaka, 1992
 cells that differ most.
 """
 
+import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
@@ -166,6 +168,23 @@ def shown_at(frames: Iterable[tuple[float, Payload]], times_s: Sequence[float]) 
     while at_s is not None and held is not None:
         yield held
         at_s = next(wanted, None)
+
+
+def straightened(frames: Iterable[tuple[float, Payload]], most: int = 3) -> Iterator[tuple[float, Payload]]:
+    """Yield frames as they come with their times in order, where these are mixed up by at most ``most`` places.
+
+    Decoders give frames in the order of showing; where times step back (AVI with B-frames has none of its own, and they
+    are guessed), it is the times that are wrong.
+    """
+    waiting: deque[Payload] = deque()
+    times: list[float] = []
+    for at_s, payload in frames:
+        waiting.append(payload)
+        heapq.heappush(times, at_s)
+        if len(waiting) > most:
+            yield heapq.heappop(times), waiting.popleft()
+    while waiting:
+        yield heapq.heappop(times), waiting.popleft()
 
 
 class Sieve:

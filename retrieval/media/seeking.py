@@ -7,7 +7,7 @@ from typing import IO
 from av.video.frame import VideoFrame
 
 from retrieval.errors import MediaError
-from retrieval.media.frames import shown_at
+from retrieval.media.frames import shown_at, straightened
 from retrieval.media.screen import Screen
 from retrieval.media.video import ERRORS, MAX_PIXELS, Clock, open_container, pixels_of, screen_of
 from retrieval.messages import N_
@@ -73,7 +73,7 @@ class Seeker:
         """Yield frames with their times, the first of them not later than ``from_s`` where there is such a one."""
         for earlier_s in _EARLIER_S:
             came = False
-            for at_s, frame in self._decoded() if self._seek(from_s - earlier_s) else ():
+            for at_s, frame in straightened(self._decoded()) if self._seek(from_s - earlier_s) else ():
                 if not came and at_s > from_s:
                     break  # the container led too far
                 came = True
@@ -82,7 +82,7 @@ class Seeker:
                 return
         self.close()
         self._open()
-        yield from self._decoded()
+        yield from straightened(self._decoded())
 
     def _seek(self, at_s: float) -> bool:
         """Go to the keyframe before a time; return whether the container could."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from retrieval.errors import MediaError
 from retrieval.media import open_media
-from retrieval.media.frames import shown_at
+from retrieval.media.frames import shown_at, straightened
 from tests.media_makers import (
     QUADRANTS,
     draw_picture,
@@ -124,3 +124,15 @@ def test_shown_at_is_the_last_frame_that_is_not_later(frames, wanted):
     found = list(shown_at([(at_s, at_s) for at_s in frames], wanted))
     slack = 0.0005
     assert found == [max([one for one in frames if one <= at_s + slack], default=frames[0]) for at_s in wanted]
+
+
+@given(times=st.lists(st.integers(0, 1000), unique=True, max_size=30).map(sorted), data=st.data())
+def test_times_that_are_mixed_up_a_little_are_put_in_order(times, data):
+    # Whoever is at most two places ahead of its turn may go first.
+    mixed, rest = [], list(times)
+    while rest:
+        late = len(mixed) - times.index(rest[0])  # the first has waited so long
+        mixed.append(rest.pop(0 if late >= 3 else data.draw(st.integers(0, min(2, len(rest) - 1)))))
+    found = list(straightened([(at_s, place) for place, at_s in enumerate(mixed)]))
+    assert [at_s for at_s, _ in found] == times
+    assert [place for _, place in found] == list(range(len(times)))
