@@ -13,16 +13,17 @@ from retrieval.types import FloatMatrix, Hit, Hits, Keys, Kind, Where
 
 if TYPE_CHECKING:
     from retrieval.store import Collection
-    from retrieval.store.records import ItemRow
+    from retrieval.store.records import ItemRow, Told
 
 BLOCK = 1000
 """Items in memory at a time."""
 
 
 class Row(NamedTuple):
-    """What is said of one hit or item; ``rank`` and ``score`` are ``None`` where nothing was asked.
+    """What is said of one hit or item.
 
     Names and units are those of the JSON lines of a search; ``key`` is the collection's own number of the item.
+    ``rank`` and ``score`` are of hits alone, what comes after ``taken_at`` of items alone (see ``types.Details``).
     """
 
     key: int
@@ -37,6 +38,18 @@ class Row(NamedTuple):
     width: int
     height: int
     taken_at: str | None
+    size_bytes: int | None = None
+    duration_s: float | None = None
+    camera: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    rating: int | None = None
+    keywords: tuple[str, ...] = ()
+    told: str = ""
+
+
+OF_HITS = Row._fields[1 : Row._fields.index("taken_at") + 1]
+OF_ITEMS = tuple(name for name in Row._fields[1:] if name not in ("rank", "score"))
 
 
 class Block(NamedTuple):
@@ -60,8 +73,7 @@ class Gathered:
         spec = collection.manifest.spec
         self.count, self.dim = count, spec.dim
         self.about = {"model": spec.name, "digest": spec.digest, **about}
-        asked = "query" in about
-        self.columns = tuple(name for name in Row._fields[1:] if asked or name not in ("rank", "score"))
+        self.columns = OF_HITS if "query" in about else OF_ITEMS
         self.progress: Callable[[int, int], None] = lambda done, total: None
         self._collection, self._rows = collection, rows
 
@@ -111,7 +123,11 @@ def gather_all(collection: "Collection", where: Where | None = None) -> Gathered
     keys = collection.keys(where)
 
     def rows() -> Iterator[list[Row]]:
-        return ([_row_of_item(row) for row in rows] for rows in _items(collection, keys))
+        for rows in _items(collection, keys):
+            known = collection.told(list({row.file_id for row in rows}))
+            with _unchanged():
+                told = [_row_of_item(row, known[row.file_id]) for row in rows]
+            yield told
 
     return Gathered(collection, len(keys), {}, rows)
 
@@ -148,11 +164,12 @@ def _row_of_hit(hit: Hit) -> Row:
     return Row(hit.key, hit.rank, round(hit.score, 6), *place, hit.width, hit.height, hit.taken_at)
 
 
-def _row_of_item(row: "ItemRow") -> Row:
+def _row_of_item(row: "ItemRow", known: "Told") -> Row:
     path = os.fspath(row.path)
     times = _rounded(row.start_s), _rounded(row.end_s), _rounded(row.at_s)
     place = path, row.kind, *times, format_item(path, row.at_s)
-    return Row(row.key, None, None, *place, row.width, row.height, row.taken_at)
+    made = Row(row.key, None, None, *place, row.width, row.height, row.taken_at, known.size_bytes)
+    return made._replace(duration_s=_rounded(known.duration_s), **known.details._asdict())
 
 
 def _rounded(seconds: float | None) -> float | None:

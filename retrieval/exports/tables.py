@@ -12,7 +12,7 @@ from retrieval.messages import _
 
 
 def write_csv(file: BinaryIO, gathered: Gathered) -> None:
-    """Write a table with a head line, in UTF-8; what does not apply is empty.
+    """Write a table with a head line, in UTF-8; what does not apply is empty, keywords are joined by ``; ``.
 
     The bytes of names that are no UTF-8 are written as they are, which ``errors="surrogateescape"`` reads back.
     """
@@ -20,7 +20,7 @@ def write_csv(file: BinaryIO, gathered: Gathered) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(gathered.columns)
     for rows in gathered.rows():
-        table.writerows([getattr(row, name) for name in gathered.columns] for row in rows)
+        table.writerows([_cell(getattr(row, name)) for name in gathered.columns] for row in rows)
     text.flush()
     text.detach()
 
@@ -61,6 +61,14 @@ def write_parquet(file: BinaryIO, gathered: Gathered) -> None:
         "width": pyarrow.int32(),
         "height": pyarrow.int32(),
         "taken_at": pyarrow.string(),
+        "size_bytes": pyarrow.int64(),
+        "duration_s": pyarrow.float64(),
+        "camera": pyarrow.string(),
+        "latitude": pyarrow.float64(),
+        "longitude": pyarrow.float64(),
+        "rating": pyarrow.int32(),
+        "keywords": pyarrow.list_(pyarrow.string()),
+        "told": pyarrow.string(),
     }
     fields = [(name, kinds[name]) for name in ("key", *gathered.columns)]
     fields += [("path_bytes", pyarrow.binary()), ("vector", pyarrow.list_(pyarrow.float32(), gathered.dim))]
@@ -71,6 +79,10 @@ def write_parquet(file: BinaryIO, gathered: Gathered) -> None:
             vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(block.vectors.ravel()), gathered.dim)
             arrays = [pyarrow.array(values, kind) for values, (_name, kind) in zip(columns, fields, strict=False)]
             writer.write_table(pyarrow.Table.from_arrays([*arrays, vectors], schema=schema))
+
+
+def _cell(value: object) -> object:
+    return "; ".join(value) if isinstance(value, tuple) else value
 
 
 def _column(block: Block, name: str) -> list[object]:

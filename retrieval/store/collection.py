@@ -17,7 +17,19 @@ from retrieval.store.facts import facts, item_looks
 from retrieval.store.live import LiveIndex
 from retrieval.store.lock import WriteLock
 from retrieval.store.reader import Reader
-from retrieval.store.records import FileFacts, FileRecord, Frames, ItemLooks, ItemRow, Manifest, Problem, Source, Stats
+from retrieval.store.records import (
+    FileFacts,
+    FileRecord,
+    Frames,
+    ItemLooks,
+    ItemRow,
+    Manifest,
+    Problem,
+    Source,
+    Stats,
+    Told,
+)
+from retrieval.store.telling import told
 from retrieval.types import FloatMatrix, Keys, Matches, Track, Where
 
 if TYPE_CHECKING:
@@ -237,6 +249,10 @@ class Collection:
             KeyError: there is no such item, or it was removed since it was found.
         """
         return self._reader.items(keys)
+
+    def told(self, file_ids: Sequence[int]) -> dict[int, Told]:
+        """Return what is known of these files besides their paths, by their ids; one that is gone has no entry."""
+        return told(self._reader, file_ids)
 
     def vectors(self, keys: Sequence[int] | Keys) -> FloatMatrix:
         """Return the vectors of these keys, ``(n, dim) float32``, in their order.

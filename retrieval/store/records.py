@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.config import IndexSpec, ModelSpec, Sampling
-from retrieval.types import FloatMatrix, Keys, Kind
+from retrieval.types import Details, FloatMatrix, Keys, Kind
 
 
 class Entry(NamedTuple):
@@ -102,6 +102,14 @@ class ItemLooks(NamedTuple):
     at_s: NDArray[np.float64]
     signatures: NDArray[np.uint8]
     known: NDArray[np.bool_]
+
+
+class Told(NamedTuple):
+    """What is known of a file besides its path: its size, how long a video is (seconds), and what it says of itself."""
+
+    size_bytes: int
+    duration_s: float | None
+    details: Details
 
 
 class Frames(NamedTuple):

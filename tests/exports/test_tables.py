@@ -19,11 +19,12 @@ from retrieval.exports.gathered import Gathered
 from retrieval.present import as_jsonl
 from retrieval.query import parse_query, parse_where
 from retrieval.store import Collection, Entry
-from retrieval.types import Hit, Hits, Item, MediaInfo
+from retrieval.types import Details, Hit, Hits, Item, MediaInfo
 
 DIM = 16
 ODD = os.fsdecode(b'/media/\xff "odd",\n.jpg')
-PICTURE = MediaInfo("image", 640, 480, None, "2024-05-01T12:30:00", "JPEG")
+SAID = Details("Box 1", 47.5, -8.25, 4, ("two words", "sea; side"), "A title,\nand more")
+PICTURE = MediaInfo("image", 640, 480, None, "2024-05-01T12:30:00", "JPEG", SAID)
 VIDEO = MediaInfo("video", 1920, 1080, 3.0, None, "mp4")
 
 
@@ -106,6 +107,16 @@ def test_nothing_is_an_archive_too(collection):
     assert written(write_csv, gather_all(collection, parse_where("width>99999"))).count(b"\n") == 1
 
 
+def test_a_csv_of_everything_reads_back(collection):
+    text = io.TextIOWrapper(
+        io.BytesIO(written(write_csv, gather_all(collection))), "utf-8", newline="", errors="replace"
+    )
+    rows = list(csv.DictReader(text))
+    assert [row["keywords"] for row in rows] == ["sea; side; two words", "", "", "", "sea; side; two words"]
+    assert rows[0]["told"] == "A title,\nand more"
+    assert [row["rating"] for row in rows] == ["4", "", "", "", "4"]
+
+
 def test_whole_files_are_numbered_by_path(collection):
     found = list(whole_files(collection))
     assert [(hit.rank, hit.path, hit.start_s) for hit in found] == [
@@ -117,7 +128,18 @@ def test_whole_files_are_numbered_by_path(collection):
 
 def test_a_table_of_everything_has_no_ranks(collection):
     lines = [json.loads(line) for line in written(write_jsonl, gather_all(collection)).splitlines()]
-    assert list(lines[0]) == ["path", "kind", "start_s", "end_s", "at_s", "item", "width", "height", "taken_at"]
+    assert list(lines[0])[:9] == ["path", "kind", "start_s", "end_s", "at_s", "item", "width", "height", "taken_at"]
+    assert {name: lines[0][name] for name in list(lines[0])[9:]} == {
+        "size_bytes": 1,
+        "duration_s": None,
+        "camera": "Box 1",
+        "latitude": 47.5,
+        "longitude": -8.25,
+        "rating": 4,
+        "keywords": ["sea; side", "two words"],
+        "told": "A title,\nand more",
+    }
+    assert (lines[1]["duration_s"], lines[1]["camera"], lines[1]["keywords"]) == (3.0, "", [])
     assert [line["item"] for line in lines[1:3]] == ["/media/z.mp4#t=0", "/media/z.mp4#t=1"]
 
 
@@ -167,6 +189,8 @@ def test_parquet_holds_rows_and_vectors(collection, hits, vectors):
     everything = parquet.read_table(io.BytesIO(written(write_parquet, gather_all(collection))))
     assert everything.num_rows == 5
     assert "rank" not in everything.column_names
+    first = everything.to_pylist()[0]
+    assert (first["keywords"], first["latitude"], first["size_bytes"]) == (["sea; side", "two words"], 47.5, 1)
 
 
 def test_without_pyarrow_a_line_says_what_to_install(collection, hits, monkeypatch):
