@@ -19,7 +19,7 @@ from retrieval.config import Sampling
 from retrieval.embedding import Embedder
 from retrieval.embedding.stream import Embedded, Failed, Job, content_digest, embed_stream, never
 from retrieval.errors import CollectionError, ModelError
-from retrieval.messages import _
+from retrieval.messages import _, ngettext
 from retrieval.store import Collection, Entry, FileRecord
 from retrieval.types import FloatMatrix
 
@@ -90,9 +90,10 @@ def _begin(collection: Collection, embedder: Embedder, options: IndexOptions) ->
     collection.check_model(embedder.spec)
     if building is not None:
         raise CollectionError(
-            f"the change of this collection to model {building.name} is not finished; "
-            f"run index --model {building.name} --reembed to go on with it, "
-            f"or index --model {embedder.spec.name} to give it up"
+            _(
+                "the change of this collection to model {name} is not finished; run index --model "
+                "{name} --reembed to go on with it, or index --model {old} to give it up"
+            ).format(name=building.name, old=embedder.spec.name)
         )
     return False
 
@@ -108,11 +109,14 @@ def _switch(collection: Collection) -> None:
     if left:
         names = {source.id: source.path for source in collection.sources()}
         where = ", ".join(sorted({in_one_line(names[one.source_id]) for one in left}))
-        count = f"{len(left):,} file{'s' if len(left) > 1 else ''}"
-        raise CollectionError(
-            f"{count} in {where} could not be reached for the new model, so searches stay with the old one; "
-            "connect the drive or forget these files, then run the same command again"
+        said = ngettext(
+            "{count:,} file in {where} could not be reached for the new model, so searches stay with the old one; "
+            "connect the drive or forget it, then run the same command again",
+            "{count:,} files in {where} could not be reached for the new model, so searches stay with the old one; "
+            "connect the drive or forget these files, then run the same command again",
+            len(left),
         )
+        raise CollectionError(said.format(count=len(left), where=where))
     collection.finish_reembed()
 
 

@@ -14,6 +14,7 @@ import typer
 from retrieval.cli.dashes import MARK
 from retrieval.cli.options import CollectionOption, DeviceOption, LikeOption, MinusOption, say, settings_for
 from retrieval.cli.quiet import native_libraries_silenced
+from retrieval.messages import _
 
 if TYPE_CHECKING:
     from retrieval.store import Collection
@@ -181,5 +182,7 @@ def _quoted_again(word: str) -> str:
 
 def _nothing(collection: "Collection", hits: "Hits") -> str:
     if not collection.count():
-        return "the collection is empty; sightseek index FOLDER fills it"
-    return "nothing found" if hits.searched else "nothing found: the collection has nothing that --where selects"
+        return _("the collection is empty; sightseek index FOLDER fills it")
+    if not hits.searched:
+        return _("nothing found: the collection has nothing that --where selects")
+    return _("nothing found")

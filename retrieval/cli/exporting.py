@@ -14,7 +14,7 @@ from retrieval.cli.asking import Request, answered, asks
 from retrieval.cli.options import named_path, say, settings_for, shown
 from retrieval.cli.progress import counting, progress_display
 from retrieval.cli.quiet import native_libraries_silenced
-from retrieval.messages import _, ngettext, retold
+from retrieval.messages import N_, _, ngettext, retold
 
 if TYPE_CHECKING:
     from retrieval.exports import Gathered, Made, Unread
@@ -147,7 +147,7 @@ def _source(request: Request, everything: bool) -> "Iterator[tuple[Collection, H
 
 
 def _noun(kind: ExportKind) -> str:
-    return "pictures" if kind in (ExportKind.sheet, ExportKind.html) else "items"
+    return N_("pictures") if kind in (ExportKind.sheet, ExportKind.html) else N_("items")
 
 
 def _filling(

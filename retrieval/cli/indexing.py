@@ -16,7 +16,6 @@ from retrieval.cli.options import (
     CollectionOption,
     DeviceOption,
     ModelOption,
-    counted,
     named_path,
     say,
     say_if_starter,
@@ -25,6 +24,7 @@ from retrieval.cli.options import (
 )
 from retrieval.cli.progress import progress_display
 from retrieval.cli.quiet import native_libraries_silenced
+from retrieval.messages import N_, _, ngettext, retold
 
 if TYPE_CHECKING:
     from indexer import IndexOptions, Summary
@@ -103,7 +103,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
     ):
         for note in target.notes:
             say(note)
-        say(f"collection {shown(settings.collection)}, model {embedder.spec.name}")
+        say(_("collection {folder}, model {name}").format(folder=shown(settings.collection), name=embedder.spec.name))
         say_if_starter(embedder.spec)
         summary = _run(target, embedder, sources, options, stop)
         failed = bool(summary.failed)
@@ -128,7 +128,9 @@ def _wanted(path: Path) -> Path:
     from retrieval.errors import OptionError
 
     if path.exists() and not (path.is_dir() or path.is_file()):
-        raise OptionError(f"{path} is neither a folder nor a file; name a folder of photos and videos")
+        raise OptionError(
+            _("{path} is neither a folder nor a file; name a folder of photos and videos").format(path=path)
+        )
     return path
 
 
@@ -150,7 +152,7 @@ def _opened(
         for path in sources:
             if not path.exists():
                 raise RetrievalError(
-                    f"{shown(path)} does not exist; check the spelling, or connect its drive"
+                    _("{path} does not exist; check the spelling, or connect its drive").format(path=shown(path))
                 ) from None
         embedder = open_embedder(model or settings.model or DEFAULT_MODEL, settings.device, options.jobs)
         # A dry run must leave nothing behind, so it plans against an empty collection that goes away again.
@@ -172,18 +174,20 @@ def _embedder_of(target: "Collection", settings: "Settings", model: str | None, 
         return open_embedder(model or (under_way or target.manifest.spec).name, settings.device, options.jobs)
     if options.sampling not in (None, target.manifest.sampling):
         raise CollectionError(
-            f"this collection samples videos by --frames {target.manifest.sampling}; "
-            f"add --reembed to embed it again with --frames {options.sampling}"
+            _(
+                "this collection samples videos by --frames {sampling}; add --reembed to embed it "
+                "again with --frames {other}"
+            ).format(sampling=target.manifest.sampling, other=options.sampling)
         )
     if model is None:
         return embedder_for(target.manifest.spec, settings.device, options.jobs)
     embedder = open_embedder(model, settings.device, options.jobs)
     target.check_model(embedder.spec)
     if embedder.spec.name != target.manifest.spec.name and not options.dry_run:
-        say(f"the model is found at {shown(embedder.spec.name)} from now on")
+        say(_("the model is found at {name} from now on").format(name=shown(embedder.spec.name)))
         target.rename_model(embedder.spec.name)
     if target.building is not None and not options.dry_run:
-        say(f"the unfinished change to model {target.building.name} is given up")
+        say(_("the unfinished change to model {name} is given up").format(name=target.building.name))
         target.cancel_reembed()
     return embedder
 
@@ -197,7 +201,7 @@ def _interruptible() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        say("stopping after what is under way; press Ctrl-C again to stop at once")
+        say(_("stopping after what is under way; press Ctrl-C again to stop at once"))
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -219,14 +223,14 @@ def _run(
         say(note)
     report(summary, dry_run=options.dry_run)
     if not (summary.changes or summary.same or summary.failed_before or summary.offline or summary.interrupted):
-        say("there are no pictures or videos in what was given; name a folder that holds some")
+        say(_("there are no pictures or videos in what was given; name a folder that holds some"))
     return summary
 
 
 def _follow(target: "Collection", embedder: "Embedder", options: "IndexOptions", stop: threading.Event) -> bool:
     from indexer import watch as follow
 
-    say("watching for changes; Ctrl-C stops")
+    say(_("watching for changes; Ctrl-C stops"))
     failed = False
     for summary in follow(target, embedder, options, stop=stop.is_set, trouble=say):
         report(summary, dry_run=False)
@@ -234,52 +238,64 @@ def _follow(target: "Collection", embedder: "Embedder", options: "IndexOptions",
     return failed
 
 
-_COUNTS = (
-    "added",
-    "changed",
-    "retried",
-    "renewed",
-    "moved",
-    "copied",
-    "touched",
-    "returned",
-    "described",
-    "gone",
-    "vanished",
-)
+_COUNTS = {
+    "added": N_("{count:,} added"),
+    "changed": N_("{count:,} changed"),
+    "retried": N_("{count:,} retried"),
+    "renewed": N_("{count:,} renewed"),
+    "moved": N_("{count:,} moved"),
+    "copied": N_("{count:,} copied"),
+    "touched": N_("{count:,} touched"),
+    "returned": N_("{count:,} returned"),
+    "described": N_("{count:,} described"),
+    "gone": N_("{count:,} gone"),
+    "vanished": N_("{count:,} vanished"),
+}
 
 
 def report(summary: "Summary", *, dry_run: bool) -> None:
     """Say on stderr what an index run did, failures with their reasons."""
-    counts = [f"{getattr(summary, name):,} {name}" for name in _COUNTS if getattr(summary, name)]
-    counts.append(f"{summary.same:,} unchanged")
-    counts.append(f"{len(summary.failed):,} failed")
+    told = {words: getattr(summary, name) for name, words in _COUNTS.items()}
+    counts = [retold(words).format(count=count) for words, count in told.items() if count]
+    counts.append(_("{count:,} unchanged").format(count=summary.same))
+    counts.append(_("{count:,} failed").format(count=len(summary.failed)))
     if summary.failed_before:
-        counts.append(f"{summary.failed_before:,} failed earlier (--retry-failed tries them again)")
+        earlier = _("{count:,} failed earlier (--retry-failed tries them again)")
+        counts.append(earlier.format(count=summary.failed_before))
     if dry_run:
-        say(f"would be: {', '.join(counts)}")
+        say(_("would be: {counts}").format(counts=_(", ").join(counts)))
     else:
-        say(f"{', '.join(counts)}; {counted(summary.embedded, 'file')} embedded, took {summary.seconds:.1f} s")
-    if summary.switched:
-        say("embedded anew; searches use the new vectors from now on")
-    if summary.fitted is not None:
-        found = (
-            f"{summary.fitted.recall:.1%} of the ten nearest are found" if summary.fitted.kind != "flat" else "exact"
+        said = ngettext(
+            "{counts}; {embedded:,} file embedded, took {seconds:.1f} s",
+            "{counts}; {embedded:,} files embedded, took {seconds:.1f} s",
+            summary.embedded,
         )
-        say(f"vector index trained anew: {summary.fitted.kind}, {found}")
+        say(said.format(counts=_(", ").join(counts), embedded=summary.embedded, seconds=summary.seconds))
+    if summary.switched:
+        say(_("embedded anew; searches use the new vectors from now on"))
+    if summary.fitted is not None:
+        if summary.fitted.kind == "flat":
+            said = _("vector index trained anew: {name}, exact")
+        else:
+            said = _("vector index trained anew: {name}, {share:.1%} of the ten nearest are found")
+        say(said.format(name=summary.fitted.kind, share=summary.fitted.recall))
     for source in summary.offline:
-        say(f"offline, nothing of it was changed: {shown(source)} (gone for good? sightseek forget drops it)")
-    _list("noted of", summary.notes)
-    _list("could not look at", summary.problems)
-    _list("could not read", summary.failed)
+        say(
+            _("offline, nothing of it was changed: {path} (gone for good? sightseek forget drops it)").format(
+                path=shown(source)
+            )
+        )
+    _list(_("noted of {path}: {reason}"), summary.notes)
+    _list(_("could not look at {path}: {reason}"), summary.problems)
+    _list(_("could not read {path}: {reason}"), summary.failed)
     if len(summary.failed) > _SHOWN:
-        say("`sightseek status --failed` lists all")
+        say(_("`sightseek status --failed` lists all"))
     if summary.interrupted:
-        say("stopped early; run the same command again to go on from here")
+        say(_("stopped early; run the same command again to go on from here"))
 
 
-def _list(what: str, found: list[tuple[Path, str]]) -> None:
+def _list(line: str, found: list[tuple[Path, str]]) -> None:
     for path, reason in found[:_SHOWN]:
-        say(f"{what} {shown(path)}: {reason}")
+        say(line.format(path=shown(path), reason=retold(reason)))
     if len(found) > _SHOWN:
-        say(f"and {len(found) - _SHOWN:,} more")
+        say(_("and {count:,} more").format(count=len(found) - _SHOWN))

@@ -255,7 +255,7 @@ def _print_all(
             continue
         seen += 1
         for note in file.notes:
-            say(_("noted of {path}: {note}").format(path=shown(file.path), note=retold(note)))
+            say(_("noted of {path}: {reason}").format(path=shown(file.path), reason=retold(note)))
         for line in lines(file):
             typer.echo(line)
     if not seen and not unread and source.collection is not None:

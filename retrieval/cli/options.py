@@ -79,11 +79,6 @@ def say_if_starter(spec: ModelSpec) -> None:
         )
 
 
-def counted(number: int, noun: str) -> str:
-    """Return ``1 file`` or ``1,200 files``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def shown(path: Path | str) -> str:
     """Return a path as it can be printed anywhere: control characters and undecodable bytes made visible."""
     from retrieval.present import visible

@@ -9,7 +9,7 @@ import typer
 from retrieval.cli.asking import Request, answered, asks
 from retrieval.cli.options import say
 from retrieval.cli.previews import Preview, print_previews
-from retrieval.messages import _
+from retrieval.messages import N_, _
 
 if TYPE_CHECKING:
     from retrieval.types import Hits
@@ -82,7 +82,7 @@ def _print_sheet(hits: "Hits") -> None:
     from retrieval.cli.quiet import native_libraries_silenced
     from retrieval.viewing.sheet import sheet_of
 
-    with native_libraries_silenced(), progress_display("pictures") as show:
+    with native_libraries_silenced(), progress_display(N_("pictures")) as show:
         page = sheet_of(hits, counting(show))
     sys.stdout.flush()
     sys.stdout.buffer.write(page.encode("utf-8", "replace"))  # the page says that it is UTF-8

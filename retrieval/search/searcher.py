@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from retrieval.config import Device, SearchOptions
 from retrieval.errors import CollectionError, QueryError
+from retrieval.messages import _
 from retrieval.query import check_parts, parse_query
 from retrieval.reading import ReadQuery, read_query
 from retrieval.search.folding import Folded
@@ -64,7 +65,7 @@ class Searcher:
             QueryError: as ``search``, and a ``sort`` other than by score.
         """
         if options.sort != "score":
-            raise QueryError("hits can only be iterated over by score; take a page with search to sort it otherwise")
+            raise QueryError(_("hits can only be iterated over by score; take a page with search to sort it otherwise"))
         offset = options.offset
         for size in chain(_PAGES, repeat(_PAGES[-1])):
             hits = self.search(query, size, replace(options, offset=offset)).hits
@@ -91,16 +92,16 @@ class Searcher:
             ModelMismatch: the collection was meanwhile embedded anew with another model.
         """
         if k < 1 or options.offset < 0 or options.per_video < 1:
-            raise QueryError("k and the hits per video are 1 or more, the offset 0 or more")
+            raise QueryError(_("k and the hits per video are 1 or more, the offset 0 or more"))
         query = parse_query(query) if isinstance(query, str) else query
         check_parts(query.parts)
         self.collection.check_model(self.embedder.spec)
-        for _ in range(_ATTEMPTS):
+        for _attempt in range(_ATTEMPTS):
             try:
                 return self._answer(query, k, options)
             except KeyError:  # an item was removed by another process between two looks
                 continue
-        raise CollectionError("the collection changes faster than it can be read; try again")
+        raise CollectionError(_("the collection changes faster than it can be read; try again"))
 
     def _answer(self, query: Query, k: int, options: SearchOptions) -> Hits:
         read = read_query(query, self.embedder, self.collection, options.prompt)

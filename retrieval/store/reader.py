@@ -12,6 +12,7 @@ import numpy as np
 
 from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionCorrupt, ModelMismatch
+from retrieval.messages import _
 from retrieval.store import paths
 from retrieval.store.looks import unpacked
 from retrieval.store.opening import SCHEMA_VERSION, connect, translated
@@ -114,7 +115,11 @@ class Reader:
         columns = "m.id, m.spec, m.sampling, meta.index_spec, meta.created_at"
         found = self.rows(f"SELECT {columns} FROM meta JOIN models m ON m.id = {ACTIVE}")
         if not found:
-            raise CollectionCorrupt(f"{self.path} names no model; move {self.path.parent} aside and index again")
+            raise CollectionCorrupt(
+                _("{path} names no model; move {folder} aside and index again").format(
+                    path=self.path, folder=self.path.parent
+                )
+            )
         model_id, text, sampling, index, created_at = found[0]
         spec = ModelSpec.from_json(json.loads(text))
         self._model = (model_id, spec.dim)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.config import IndexSpec
+from retrieval.messages import _
 from retrieval.store import durable, exact, seal
 from retrieval.store.approximate import Approximate, ids_of
 from retrieval.store.records import Mark
@@ -168,19 +169,19 @@ def load(path: Path, at: Mark, spec: IndexSpec) -> tuple[Flat | Approximate, Sea
         try:
             codes = faiss.read_index(faiss.PyCallbackIOReader(file.read))
         except RuntimeError as error:
-            raise IndexDamaged("it is no FAISS index") from error
+            raise IndexDamaged(_("it is no FAISS index")) from error
     if codes.ntotal != found.vectors or codes.d != found.dim:
-        raise IndexDamaged("it holds something else than it says")
+        raise IndexDamaged(_("it holds something else than it says"))
     if isinstance(codes, faiss.IndexIDMap2) and isinstance(faiss.downcast_index(codes.index), faiss.IndexFlat):
         return Flat(found.dim, codes), found
     if spec.kind == "flat" or getattr(codes, "nlist", 0) != spec.lists:
-        raise IndexDamaged("it is of another kind than the catalog says")
+        raise IndexDamaged(_("it is of another kind than the catalog says"))
     try:
         beside = exact.load(path.with_name(exact.FILE), at, found.vectors)
     except FileNotFoundError:
-        raise IndexDamaged(f"{exact.FILE} is missing") from None
+        raise IndexDamaged(_("{name} is missing").format(name=exact.FILE)) from None
     if not np.array_equal(ids_of(codes), beside.all_keys):
-        raise IndexDamaged(f"it does not belong to {exact.FILE}")
+        raise IndexDamaged(_("it does not belong to {name}").format(name=exact.FILE))
     return Approximate(spec, codes, beside), found
 
 

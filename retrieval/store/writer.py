@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionError
 from retrieval.media import SEEN
+from retrieval.messages import _
 from retrieval.store import paths, schema
 from retrieval.store.looks import packed
 from retrieval.store.records import Entry, Source
@@ -233,7 +234,7 @@ class Writer:
             CollectionError: no re-embedding is under way.
         """
         if self._building is None:
-            raise CollectionError("no re-embedding is under way; start one with: sightseek index --reembed")
+            raise CollectionError(_("no re-embedding is under way; start one with: sightseek index --reembed"))
         self._run(sa.delete(items).where(items.c.model_id == self._active))
         self._run(sa.delete(removed))
         self._run(sa.delete(models).where(models.c.id == self._active))
