@@ -92,7 +92,7 @@ def _print(groups: "Sequence[Group]", fmt: DuplicateFormat, only: Only | None, n
         for line in showing.as_jsonl(groups, chosen):
             typer.echo(line)
     elif not sys.stdout.isatty():
-        for _, row in showing.as_rows(groups, chosen):
+        for _number, row in showing.as_rows(groups, chosen):
             typer.echo("\t".join(row))
     else:
         _print_table(groups, chosen)
@@ -106,9 +106,10 @@ def _print_table(groups: "Sequence[Group]", chosen: "Suggestion | None") -> None
     from retrieval.duplicates import showing
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    right = {"#", "similarity", "size"}
-    for name in ("#", "suggestion", "level", "similarity", "size", "pixels", "taken", "file", "why"):
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    columns = {"#": "right", _("suggestion"): "left", _("level"): "left", _("similarity"): "right", _("size"): "right"}
+    columns |= dict.fromkeys((_("pixels"), _("taken"), _("file"), _("why")), "left")
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     last = 0
     for number, row in showing.as_rows(groups, chosen):
         if last not in (0, number):

@@ -108,10 +108,8 @@ def _print_table(hits: "Hits") -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = [("#", "right"), ("score", "right"), ("file", "left"), ("moment", "left")]
-    columns += [("parts", "left")] * told + [("alike", "left")] * folded
-    for name, justify in columns:
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("#", _("score"), _("file"), _("moment"), *[_("parts")] * told, *[_("alike")] * folded):
+        table.add_column(name, justify="right" if len(table.columns) < 2 else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -39,11 +39,14 @@ def run(*arguments: str | Path) -> Ran:
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 
-def run_process(*arguments: str | Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def run_process(
+    *arguments: str | Path, timeout: float = 120, stdout: int = subprocess.PIPE, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a process of its own, away from the checkout."""
     return subprocess.run(
         [sys.executable, "-m", "retrieval", *map(str, arguments)],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         timeout=timeout,
         check=False,
         stdin=subprocess.DEVNULL,

@@ -2,7 +2,9 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from retrieval.columns import cells
 from retrieval.messages import LANGUAGES, use
 from tests.cli.conftest import Library, run, run_process
 from tests.cli.test_start import HEAVY, imported
+from tests.media_makers import draw_picture, write_picture
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
@@ -23,6 +26,28 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SIGHTSEEK_LANG", "zh")
     yield
     use("en")
+
+
+def on_terminal(*arguments: str | Path, **environment: str) -> str:
+    """Run the command with a terminal as its stdout; return what it prints there."""
+    ours, theirs = os.openpty()
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        try:
+            while piece := os.read(ours, 4096):
+                heard.append(piece)
+        except OSError:  # what Linux says once nobody holds the other end
+            return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    ran = run_process(*arguments, stdout=theirs, **environment)
+    os.close(theirs)
+    listener.join()
+    os.close(ours)
+    assert ran.returncode == 0, ran.stderr
+    return b"".join(heard).decode().replace("\r\n", "\n")
 
 
 def commands(command: Any = None, *names: str) -> Iterator[tuple[str, ...]]:
@@ -144,6 +169,32 @@ def test_what_programs_read_is_the_same_in_every_language(
             assert ran.code == 0, ran.err
             said[language] = ran.out
         assert (said["zh"] == said["en"]) == (arguments[0] != "models")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals to be made here")
+@pytest.mark.parametrize(
+    ("arguments", "headings"),
+    [
+        (("search", "red"), ("分数", "文件", "片段")),
+        (("search", "red", "--explain", "--hide-duplicates", "exact"), ("各部分", "相似")),
+        (("duplicates", "--level", "similar"), ("建议", "程度", "相似度", "理由")),
+    ],
+)
+def test_tables_on_a_terminal_have_headings_in_chinese(
+    prepared: Library, tmp_path: Path, arguments: tuple[str, ...], headings: tuple[str, ...]
+) -> None:
+    collection = prepared.collection
+    if arguments[0] == "duplicates":
+        collection = tmp_path / "c"
+        for name in ("one", "other"):
+            write_picture(tmp_path / "media" / f"{name}.png", draw_picture(1))
+        assert run("index", tmp_path / "media", "-c", collection, "--model", prepared.model).code == 0
+    environment = {"SIGHTSEEK_LANG": "zh", "PYTHONIOENCODING": "utf-8", "COLUMNS": "200"}
+    shown = on_terminal(*arguments, "-c", collection, **environment)
+    assert all(heading in shown.splitlines()[0] for heading in headings)
+    in_pipe = run_process(*arguments, "-c", collection, **environment).stdout.decode()
+    assert in_pipe
+    assert not any(heading in in_pipe.splitlines()[0] for heading in headings)
 
 
 def test_chinese_loads_nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
