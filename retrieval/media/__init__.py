@@ -11,7 +11,7 @@ from typing import IO, Protocol, Self
 from retrieval.config import Sampling
 from retrieval.errors import MediaError
 from retrieval.media.files import open_file
-from retrieval.media.frames import Frame, choose, compact, signature
+from retrieval.media.frames import Frame, choose, compact
 from retrieval.media.reasons import reason
 from retrieval.media.suffixes import IMAGE_SUFFIXES, MEDIA_SUFFIXES, VIDEO_SUFFIXES
 from retrieval.messages import N_
@@ -19,19 +19,26 @@ from retrieval.types import Item, MediaInfo, Pixels, Sample
 
 __all__ = ["IMAGE_SUFFIXES", "MEDIA_SUFFIXES", "SEEN", "VIDEO_SUFFIXES", "Media", "open_media", "open_picture"]
 
-SEEN = 2
+SEEN = 3
 """Version of what is told of a file besides its pixels: files that were indexed when less was told are read again."""
 _HEAD_BYTES = 4096
 
 
 class Reader(Protocol):
-    """What decodes one file: times and pixels of the frames worth a look, in order; a picture has one."""
+    """What decodes one file: the frames worth a look, in order; a picture has one.
+
+    ``cuts_s`` are the times at which another shot begins, as far as the frames have been read.
+    """
 
     info: MediaInfo
     notes: list[str]
 
-    def frames(self) -> Iterator[tuple[float, Pixels]]:
-        """Yield (seconds, pixels)."""
+    def frames(self) -> Iterator[Frame[Pixels]]:
+        """Yield the frames with the shots they are in; after the last one ``info`` is complete."""
+
+    @property
+    def cuts_s(self) -> Sequence[float]:
+        """Return when shots begin."""
 
     def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
         """Yield what is shown at each of the times, in seconds, ascending; a picture is always the same."""
@@ -55,7 +62,10 @@ class Media:
 
     @property
     def info(self) -> MediaInfo:
-        """What is known of the file; the duration is measured, where the file does not say it, while iterating."""
+        """What is known of the file.
+
+        The track of a video, and its duration where the file does not say it, are there once it was iterated over.
+        """
         return self._reader.info
 
     @property
@@ -74,13 +84,12 @@ class Media:
         """
         try:
             if self.info.kind == "image":
-                for _, pixels in self._reader.frames():
-                    yield Sample(Item(signature=compact(signature(pixels))), pixels)
+                for frame in self._reader.frames():
+                    yield Sample(Item(signature=compact(frame.signature)), frame.payload)
                 return
-            looked_at = (_looked_at(at_s, pixels) for at_s, pixels in self._reader.frames())
-            for kept in choose(looked_at, self._sampling, self._reader.end_s):
-                pixels, look = kept.payload
-                yield Sample(Item(kept.at_s, kept.start_s, kept.end_s, signature=look), pixels)
+            for kept in choose(self._reader.frames(), self._sampling, self._reader.end_s, self._reader.cuts_s):
+                look = compact(kept.signature)
+                yield Sample(Item(kept.at_s, kept.start_s, kept.end_s, kept.shot, look), kept.payload)
         except (MediaError, GeneratorExit):
             raise
         except Exception as error:
@@ -115,22 +124,19 @@ class Media:
         self.close()
 
 
-def _looked_at(at_s: float, pixels: Pixels) -> Frame[tuple[Pixels, bytes]]:
-    look = signature(pixels)
-    return Frame(at_s, look, (pixels, compact(look)))
-
-
 def open_media(
     path: Path,
     sampling: Sampling = Sampling(),  # noqa: B008 - frozen
     target: int = 260,
     sidecars: Sequence[Path] = (),
+    dense: bool = False,
 ) -> Media:
     """Open a picture or video, whatever its name says.
 
     The pixels' shorter side is at least ``target`` where the source has it, not much more than twice that where the
     decoder scales cheaply, and never enlarged. ``sampling`` chooses frames of videos. What ``sidecars`` say is told
-    with what the file says of itself (see ``sidecars.Sidecars``).
+    with what the file says of itself (see ``sidecars.Sidecars``). ``dense`` asks for a track with a look each tenth of
+    a second for the first two minutes of a video: everything is decoded for it.
 
     Raises:
         MediaError: it is neither, is damaged, too large, or cannot be read; one line without the path.
@@ -140,7 +146,7 @@ def open_media(
     except OSError as error:
         raise MediaError((error.strerror or "cannot be read").lower()) from None
     try:
-        reader = _reader(file, Path(path).suffix, sampling, target)
+        reader = _reader(file, Path(path).suffix, sampling, target, dense)
         _tell(reader, sidecars)
         return Media(reader, sampling)
     except MediaError:
@@ -174,7 +180,7 @@ def _tell(reader: Reader, sidecars: Sequence[Path]) -> None:
         reader.info = reader.info._replace(details=said.details, taken_at=said.taken_at)
 
 
-def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Reader:
+def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int, dense: bool) -> Reader:
     from retrieval.media.sniff import known_as, looks_like_video
 
     head = file.read(_HEAD_BYTES)
@@ -184,7 +190,7 @@ def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Re
     if not moving:
         from retrieval.media.image import open_image
 
-        picture = open_image(file, head, target)
+        picture = open_image(file, head, target, dense)
         if picture is not None:
             return picture
         if known:
@@ -193,7 +199,7 @@ def _reader(file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> Re
 
     file.seek(0)
     try:
-        return VideoReader(file, suffix, sampling, target)
+        return VideoReader(file, suffix, sampling, target, dense)
     except NotVideo as error:
         if moving:
             cut = N_("cut short, or without an index") if head[4:8] == b"ftyp" else str(error)

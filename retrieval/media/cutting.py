@@ -16,8 +16,9 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from retrieval.errors import MediaError
+from retrieval.media.groups import ERRORS
 from retrieval.media.reasons import reason
-from retrieval.media.video import ERRORS, NotVideo, open_container
+from retrieval.media.video import NotVideo, open_container
 from retrieval.messages import N_
 
 SLACK_S = 0.0005

@@ -6,6 +6,7 @@ cells that differ most.
 """
 
 import heapq
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
@@ -23,7 +24,7 @@ Signature = NDArray[np.float32]
 
 GRID = 16
 CUT = 22.0
-"""Mean difference above which a frame is another shot and is kept at once."""
+"""Mean difference above which a frame counts as another shot, whatever lies between, and is kept at once."""
 STILL = 12.0
 """Difference of the most changed cells up to which nothing has happened."""
 STILL_MAX_S = 60.0
@@ -39,11 +40,12 @@ _TO_LUMA_CHROMA = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, 
 
 
 class Frame(NamedTuple, Generic[Payload]):
-    """A frame that may be kept: its time in seconds, its signature, and whatever goes with it."""
+    """A frame that may be kept: its time in seconds, its signature, whatever goes with it, and its shot."""
 
     at_s: float
     signature: Signature
     payload: Payload
+    shot: int = 0
 
 
 class Chosen(NamedTuple, Generic[Payload]):
@@ -53,6 +55,8 @@ class Chosen(NamedTuple, Generic[Payload]):
     start_s: float
     end_s: float
     payload: Payload
+    signature: Signature
+    shot: int
 
 
 class Change(NamedTuple):
@@ -107,18 +111,25 @@ def is_black(sig: Signature) -> bool:
 
 
 def choose(
-    frames: Iterable[Frame[Payload]], sampling: Sampling, end_s: Callable[[], float | None] = lambda: None
+    frames: Iterable[Frame[Payload]],
+    sampling: Sampling,
+    end_s: Callable[[], float | None] = lambda: None,
+    cuts_s: Sequence[float] = (),
 ) -> Iterator[Chosen[Payload]]:
     """Yield the frames to keep as soon as it is known what each stands for.
 
-    Laws: something comes out of a non-empty input; times rise strictly (frames that step back are dropped); the
-    extents tile, from 0 to ``end_s()`` (asked after the last frame; at least the time of the last frame); at most three
-    frames are held at any time; what is kept would be kept again.
+    ``cuts_s`` are the times at which the shots after the first begin, at least those up to the last frame that was
+    handed in; it may grow meanwhile.
 
-    ``auto`` keeps a frame when it is another shot than the last kept one, and otherwise the last one that differs
-    visibly before ``max_gap_s`` is over. ``keyframes`` keeps each frame that differs visibly. Both skip black frames
-    unless there is nothing else, and keep a frame of a still stretch each 60 s. ``every`` keeps the first frame at or
-    after each multiple of the interval, ``all`` everything.
+    Laws: something comes out of a non-empty input; times rise strictly (frames that step back are dropped); the
+    extents tile, from 0 to ``end_s()`` (asked after the last frame; at least the time of the last frame), but for shots
+    of which no frame is kept; none reaches into another shot; at most three frames are held at any time; what is kept
+    would be kept again.
+
+    ``auto`` keeps the first frame of a shot, any that looks like another shot than the last kept one, and otherwise the
+    last one that differs visibly before ``max_gap_s`` is over. ``keyframes`` keeps each frame that differs visibly.
+    Both skip black frames unless there is nothing else, and keep a frame of a still stretch each 60 s. ``every`` keeps
+    the first frame at or after each multiple of the interval, ``all`` everything.
     """
     last_at_s = 0.0
 
@@ -137,11 +148,26 @@ def choose(
     start_s, pending = 0.0, None
     for frame in kept:
         if pending is not None:
-            yield Chosen(pending.at_s, start_s, frame.at_s, pending.payload)
+            yield _chosen(pending, start_s, frame.at_s, cuts_s)
             start_s = frame.at_s
+        if pending is None or frame.shot != pending.shot:
+            start_s = _begins(frame.at_s, start_s, cuts_s)
         pending = frame
     if pending is not None:
-        yield Chosen(pending.at_s, start_s, max(end_s() or 0.0, last_at_s), pending.payload)
+        yield _chosen(pending, start_s, max(end_s() or 0.0, last_at_s), cuts_s)
+
+
+def _chosen(frame: Frame[Payload], start_s: float, end_s: float, cuts_s: Sequence[float]) -> Chosen[Payload]:
+    """Return a kept frame with what it stands for, which ends at the next cut."""
+    place = bisect_right(cuts_s, frame.at_s)
+    end_s = min(end_s, cuts_s[place]) if place < len(cuts_s) else end_s
+    return Chosen(frame.at_s, start_s, end_s, frame.payload, frame.signature, frame.shot)
+
+
+def _begins(at_s: float, otherwise_s: float, cuts_s: Sequence[float]) -> float:
+    """Return when the shot of a time begins."""
+    place = bisect_right(cuts_s, at_s)
+    return cuts_s[place - 1] if place else otherwise_s
 
 
 def next_tick(at_s: float, every_s: float) -> float:
@@ -223,7 +249,8 @@ def _auto(
             yield last
         seen = change(last.signature, frame.signature)
         away_s = frame.at_s - last.at_s
-        if seen.overall > CUT or away_s >= STILL_MAX_S or (seen.local > STILL and away_s >= gap_s):
+        another = frame.shot != last.shot or seen.overall > CUT
+        if another or away_s >= STILL_MAX_S or (seen.local > STILL and away_s >= gap_s):
             last, held = frame, None
             yield frame
         elif seen.local > STILL:
@@ -238,7 +265,7 @@ def _differing(
     last: Frame[Payload] | None = None
     for frame in _lit(frames):
         still = last is not None and change(last.signature, frame.signature).local <= STILL
-        if last is None or not still or frame.at_s - last.at_s >= STILL_MAX_S:
+        if last is None or frame.shot != last.shot or not still or frame.at_s - last.at_s >= STILL_MAX_S:
             last = frame
             yield frame
 

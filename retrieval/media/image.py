@@ -17,13 +17,14 @@ from typing import IO
 from PIL import Image, JpegImagePlugin
 
 from retrieval.errors import MediaError
-from retrieval.media.frames import shown_at
+from retrieval.media.frames import Frame, shown_at, signature
 from retrieval.media.pixels import to_pixels
 from retrieval.media.png_chunks import MAGIC as PNG
 from retrieval.media.png_chunks import without_damaged_texts
 from retrieval.media.reasons import clock, reason
 from retrieval.media.sniff import HEIF_BRANDS
 from retrieval.media.tags import orientation_of, said_by
+from retrieval.media.track import APART_S, DENSE_S, Watch, in_shots
 from retrieval.types import MediaInfo, Pixels
 
 MAX_PIXELS = 180_000_000
@@ -135,9 +136,14 @@ class PictureReader:
         self.info = MediaInfo("image", width, height, None, said.taken_at, _format(image), said.details)
         image.close()  # the memory, before the next large one is decoded
 
-    def frames(self) -> Iterator[tuple[float, Pixels]]:
+    @property
+    def cuts_s(self) -> Sequence[float]:
+        """Nothing: a picture has no shots."""
+        return ()
+
+    def frames(self) -> Iterator[Frame[Pixels]]:
         """Yield the picture, at time 0."""
-        yield 0.0, self._pixels
+        yield Frame(0.0, signature(self._pixels), self._pixels)
 
     def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
         """Yield the picture for each of the times."""
@@ -154,16 +160,35 @@ class PictureReader:
 class AnimationReader:
     """An animated picture: frames with the times at which they are shown, decoded as they are asked for."""
 
-    def __init__(self, file: IO[bytes], image: Image.Image, target: int) -> None:
+    def __init__(self, file: IO[bytes], image: Image.Image, target: int, dense: bool = False) -> None:
         self.notes: list[str] = []
         self._file, self._image, self._target = file, image, target
+        self._apart_s = DENSE_S if dense else APART_S
+        self._watch = Watch(self._apart_s)
         self._end_s = 0.0
         _check_size(image, image.size)
         self._turned, said = orientation_of(image), said_by(image)
         width, height = image.size if self._turned < 5 else image.size[::-1]
         self.info = MediaInfo("video", width, height, None, said.taken_at, _format(image), said.details)
 
-    def frames(self) -> Iterator[tuple[float, Pixels]]:
+    @property
+    def cuts_s(self) -> Sequence[float]:
+        """When other shots begin, in seconds, as far as the frames have been read."""
+        return self._watch.shots.cuts_s
+
+    def frames(self) -> Iterator[Frame[Pixels]]:
+        """Yield each frame, with its time and shot; then ``info`` is complete."""
+        self._watch = Watch(self._apart_s)
+        yield from in_shots(self._seen(), self._watch)
+        self.info = self.info._replace(duration_s=self._end_s, track=self._watch.track())
+
+    def _seen(self) -> Iterator[Frame[Pixels]]:
+        for at_s, pixels in self._decoded():
+            look = signature(pixels)
+            self._watch.see(at_s, look)
+            yield Frame(at_s, look, pixels)
+
+    def _decoded(self) -> Iterator[tuple[float, Pixels]]:
         """Yield each frame and when it is shown, in seconds; stops at damage or at a limit, with a note."""
         self.notes.clear()
         image, at_ms = self._image, 0.0
@@ -185,11 +210,10 @@ class AnimationReader:
             self._end_s = at_ms / 1000
         else:
             self.notes.append(f"too many frames: read up to {clock(at_ms / 1000)}")
-        self.info = self.info._replace(duration_s=self._end_s)
 
     def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
         """Yield what is shown at each of the times, in seconds, ascending."""
-        return shown_at(self.frames(), times_s)
+        return shown_at(self._decoded(), times_s)
 
     def end_s(self) -> float | None:
         """Return when the last frame that was read ends, in seconds."""
@@ -200,16 +224,18 @@ class AnimationReader:
         self._file.close()
 
 
-def open_image(file: IO[bytes], head: bytes, target: int) -> PictureReader | AnimationReader | None:
+def open_image(
+    file: IO[bytes], head: bytes, target: int, dense: bool = False
+) -> PictureReader | AnimationReader | None:
     """Open what ``file`` holds as a picture or animation; ``None`` when Pillow does not know it.
 
-    A PNG whose texts cannot be read is opened without them.
+    A PNG whose texts cannot be read is opened without them. ``dense`` asks for a closer track of an animation.
 
     Raises:
         MediaError: a picture, but damaged or too large.
     """
     try:
-        found = _opened(file, head, target)
+        found = _opened(file, head, target, dense)
     except MediaError as error:
         lighter = without_damaged_texts(file) if head.startswith(PNG) and str(error).startswith("damaged") else None
         if lighter is None:
@@ -218,12 +244,12 @@ def open_image(file: IO[bytes], head: bytes, target: int) -> PictureReader | Ani
         lighter = without_damaged_texts(file) if head.startswith(PNG) and found is None else None
         if lighter is None:
             return found
-    reader = _opened(lighter, head, target)
+    reader = _opened(lighter, head, target, dense)
     file.close()
     return reader
 
 
-def _opened(file: IO[bytes], head: bytes, target: int) -> PictureReader | AnimationReader | None:
+def _opened(file: IO[bytes], head: bytes, target: int, dense: bool) -> PictureReader | AnimationReader | None:
     try:
         image = identify(file, head)
         if image is None:
@@ -233,7 +259,7 @@ def _opened(file: IO[bytes], head: bytes, target: int) -> PictureReader | Animat
         raise
     except Exception as error:
         raise MediaError(f"damaged picture: {reason(error)}") from None
-    return AnimationReader(file, image, target) if animated else PictureReader(file, image, target)
+    return AnimationReader(file, image, target, dense) if animated else PictureReader(file, image, target)
 
 
 def _frame_count(image: Image.Image) -> int:

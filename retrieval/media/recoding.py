@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from retrieval.errors import MediaError
 from retrieval.media.cutting import MP4, SLACK_S, Cut, Target, packets_of
+from retrieval.media.groups import ERRORS
 from retrieval.media.reasons import reason
 from retrieval.media.seeking import Seeker
-from retrieval.media.video import ERRORS, Clock, NotVideo, open_container
+from retrieval.media.video import Clock, NotVideo, open_container
 from retrieval.messages import N_
 
 _TICKS = Fraction(1, 90_000)

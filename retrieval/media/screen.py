@@ -1,9 +1,12 @@
 """How the frames of a video are shown: pixels that are not square, and turned or mirrored pictures. Pure geometry."""
 
 import struct
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
-from retrieval.types import Pixels
+import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
 
 _WIDEST = 4.0
 
@@ -44,7 +47,7 @@ class Screen(NamedTuple):
         share = min(1.0, shorter / max(1.0, min(wide, high)))
         return max(1, round(wide * share)), max(1, round(high * share))
 
-    def turned(self, pixels: Pixels) -> Pixels:
+    def turned(self, pixels: NDArray[Number]) -> NDArray[Number]:
         """Return a view of stored pixels as they are shown."""
         a, b, c, d = self.matrix
         across, down = (c, b) if self.sideways else (a, d)

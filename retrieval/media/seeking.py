@@ -8,8 +8,9 @@ from av.video.frame import VideoFrame
 
 from retrieval.errors import MediaError
 from retrieval.media.frames import shown_at, straightened
+from retrieval.media.groups import ERRORS, MAX_PIXELS
 from retrieval.media.screen import Screen
-from retrieval.media.video import ERRORS, MAX_PIXELS, Clock, open_container, pixels_of, screen_of
+from retrieval.media.video import Clock, open_container, pixels_of, screen_of
 from retrieval.messages import N_
 from retrieval.types import Pixels
 

@@ -1,13 +1,14 @@
 """Videos, by PyAV: frames with their real times, turned as they are shown; opened here alone.
 
 A frame's time is its presentation time stamp minus the start of the file; no frame rate is assumed. Packets are read
-once, in order. Those of a group of pictures (a keyframe and what builds on it) wait undecoded until it is known whether
-the keyframe alone will do or the group must be decoded: so a video with a keyframe each two seconds costs one decoded
-frame each two seconds, and memory holds no more than a few seconds of packets.
+once, in order; ``groups`` says which of them are decoded.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
+from itertools import chain
 from typing import IO
 
 import av
@@ -22,17 +23,20 @@ from av.video.stream import VideoStream
 from retrieval.config import Sampling
 from retrieval.errors import MediaError
 from retrieval.media.container_tags import read_container
-from retrieval.media.frames import Sieve, next_tick
+from retrieval.media.frames import GRID, Frame, Sieve, Signature, signature
+from retrieval.media.groups import ERRORS, MAX_PIXELS, Decoder, Groups
+from retrieval.media.planes import Planes, signature_of
 from retrieval.media.reasons import clock, reason
 from retrieval.media.screen import Screen
+from retrieval.media.track import APART_S, DENSE_S, Watch, in_shots
 from retrieval.types import MediaInfo, Pixels
 
-MAX_PIXELS = 8192 * 8192
-"""The largest frame that is decoded."""
-THREADS = 1
-"""Decoding threads of one video: files are decoded side by side, and with more a damaged one differs each time."""
-_DENSE_FPS = 8
-_WAITING_BYTES = 48_000_000
+MAX_DENSE_S = 120.0
+"""How much of a video, in seconds, has a dense track."""
+TICK_S = 0.12
+"""So far apart, in seconds, are the frames that are looked at for shots; those between only where these differ."""
+MAX_PASSED = 8
+"""How many frames are passed over at most before one is looked at; they are held in case they matter."""
 _READ_BYTES = 1 << 18
 _DEMUXER_ERRORS = 8
 _DEMUXERS = (
@@ -44,8 +48,10 @@ _DEMUXERS = (
 
 _OPTIONS = {"format_whitelist": _DEMUXERS, "export_xmp": "1"}
 
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError, MemoryError, EOFError)
+_BT709, _UNSPECIFIED, _BT2020 = 1, 2, (9, 10)  # AVCOL_SPC_
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_PLANAR = re.compile(r"yuv(j?)4\d\dp(?:(10|12)le)?")
+_Timed = tuple[float, VideoFrame]
 
 
 class VideoReader:
@@ -54,24 +60,25 @@ class VideoReader:
     ``info.duration_s`` is what the container says, and what was measured once the frames have been read.
     """
 
-    def __init__(self, file: IO[bytes], suffix: str, sampling: Sampling, target: int) -> None:
-        """Open the container and decode up to the first frame.
+    def __init__(self, file: IO[bytes], suffix: str, sampling: Sampling, target: int, dense: bool = False) -> None:
+        """Open the container and decode up to the first frame; ``dense`` asks for a closer track of its beginning.
 
         Raises:
             NotVideo: no demuxer knows the content.
             MediaError: a video, but none of its frames can be decoded, or there is sound only.
         """
         self.notes: list[str] = []
-        self._file, self._sampling, self._target = file, sampling, target
+        self._file, self._sampling, self._target, self._dense = file, sampling, target, dense
         self._clock = Clock()
+        self._screen: Screen | None = None
         container, stream = open_container(file)
         with container:
             declared_s, name = _declared_s(container, stream), _format(container, stream, suffix)
             said = read_container(container.metadata)
             self.info = MediaInfo("video", 0, 0, declared_s, said.taken_at, name, said.details)
-        self._begun: tuple[tuple[float, Pixels], Iterator[tuple[float, Pixels]]] | None = self._begin()
+        self._begun: tuple[Frame[Pixels] | None, Iterator[Frame[Pixels] | None]] | None = self._begin()
 
-    def _begin(self) -> tuple[tuple[float, Pixels], Iterator[tuple[float, Pixels]]]:
+    def _begin(self) -> "tuple[Frame[Pixels] | None, Iterator[Frame[Pixels] | None]]":
         # Some streams have no keyframe that decodes by itself: everything is decoded before giving up.
         for sparing in (True, False):
             self.notes.clear()
@@ -81,11 +88,15 @@ class VideoReader:
         why = self.notes[0].rpartition("(")[2].rstrip(")") if self.notes else "no keyframe"
         raise MediaError(f"no frame of this video can be decoded: {why}")
 
-    def frames(self) -> Iterator[tuple[float, Pixels]]:
-        """Yield frames that may be of interest to ``sampling``, with their times in seconds, in order of showing."""
+    @property
+    def cuts_s(self) -> Sequence[float]:
+        """When other shots begin, in seconds, as far as the frames have been read."""
+        return self._watch.shots.cuts_s
+
+    def frames(self) -> Iterator[Frame[Pixels]]:
+        """Yield frames that may be of interest to ``sampling``, in order of showing; then ``info`` is complete."""
         (first, rest), self._begun = self._begun or self._begin(), None
-        yield first
-        yield from rest
+        yield from in_shots(chain((first,), rest), self._watch)
         self._conclude()
 
     def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
@@ -104,26 +115,70 @@ class VideoReader:
         self._begun = None
         self._file.close()
 
-    def _read(self, *, sparing: bool) -> Iterator[tuple[float, Pixels]]:
+    def _read(self, *, sparing: bool) -> Iterator[Frame[Pixels] | None]:
+        """Yield frames worth a look, and nothing for those that are only seen by the watch."""
         self._file.seek(0)
         container, stream = open_container(self._file)
         with container:
             self._clock = Clock.of(container, stream)
-            decoder = _Decoder(stream, self.notes, self._clock)
-            groups = _Groups(decoder, self._sampling if sparing else Sampling("all"))
-            sieve = Sieve(self._sampling)
-            screen: Screen | None = None
-            for frame in groups.frames(_packets(container, stream, self._clock, self.notes)):
-                at_s = self._clock.shown_s(frame)
-                if not sieve.passes(at_s, bool(frame.key_frame)):
-                    continue
-                if screen is None:
-                    screen = screen_of(stream, frame)
-                    width, height = screen.size(frame.width, frame.height)
-                    self.info = self.info._replace(width=width, height=height)
-                yield at_s, pixels_of(frame, screen, self._target)
+            self._watch = Watch(DENSE_S if self._dense else APART_S)
+            self._screen = None
+            for passed, at_s, frame, wanted in self._looked_at(self._decoded(container, stream, sparing)):
+                look = look_of(frame, self._shown(stream, frame))
+                if self._watch.shots.changes(look):
+                    for before_s, before in passed:
+                        shown = self._shown(stream, before)
+                        yield self._seen(before_s, before, look_of(before, shown), shown)
+                yield self._seen(at_s, frame, look, self._shown(stream, frame), wanted)
+
+    def _looked_at(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[list[_Timed], float, VideoFrame, bool]]:
+        """Yield each frame to look at with its time, after those passed over before it; and whether it may be kept."""
+        sieve = Sieve(self._sampling)
+        passed: list[_Timed] = []
+        seen_s = looked_s = float("-inf")
+        for frame in frames:
+            at_s = self._clock.shown_s(frame)
+            if at_s <= seen_s:
+                continue
+            seen_s = at_s
+            wanted = sieve.passes(at_s, bool(frame.key_frame))
+            if wanted or self._dense or at_s - looked_s >= TICK_S or len(passed) == MAX_PASSED:
+                yield passed, at_s, frame, wanted
+                passed, looked_s = [], at_s
+            else:
+                passed.append((at_s, frame))
+        if passed:
+            yield passed[:-1], *passed[-1], False
+
+    def _seen(
+        self, at_s: float, frame: VideoFrame, look: Signature, screen: Screen, wanted: bool = False
+    ) -> Frame[Pixels] | None:
+        fresh = self._watch.see(at_s, look)
+        if not wanted and not (fresh and self._sampling.mode == "auto"):
+            return None
+        return Frame(at_s, look, pixels_of(frame, screen, self._target))
+
+    def _decoded(self, container: InputContainer, stream: VideoStream, sparing: bool) -> Iterator[VideoFrame]:
+        def suspects(frame: VideoFrame, early: bool) -> bool:
+            if frame.pts is None:
+                return False
+            at_s = float(frame.pts * self._clock.base) - self._clock.start_s
+            return self._watch.shots.suspects(at_s, look_of(frame, self._shown(stream, frame)), early)
+
+        decoder = Decoder(stream, partial(_note_damage, self.notes, self._clock))
+        sampling = self._sampling if sparing else Sampling("all")
+        groups = Groups(decoder, sampling, suspects, MAX_DENSE_S if self._dense else 0.0)
+        yield from groups.frames(_packets(container, stream, self._clock, self.notes))
+
+    def _shown(self, stream: VideoStream, frame: VideoFrame) -> Screen:
+        if self._screen is None:
+            self._screen = screen_of(stream, frame)
+            width, height = self._screen.size(frame.width, frame.height)
+            self.info = self.info._replace(width=width, height=height)
+        return self._screen
 
     def _conclude(self) -> None:
+        self.info = self.info._replace(track=self._watch.track())
         declared_s, seen_s = self.info.duration_s, self._clock.end_s
         if declared_s is None or declared_s <= 0:
             self.info = self.info._replace(duration_s=seen_s)
@@ -167,97 +222,6 @@ class Clock:
         self._last_s = at_s = max(0.0, at_s)
         self.end_s = max(self.end_s, at_s)
         return at_s
-
-
-class _Decoder:
-    """A decoder that outlives damage: what it cannot decode is noted once and skipped."""
-
-    def __init__(self, stream: VideoStream, notes: list[str], clock_: Clock) -> None:
-        self._codec = stream.codec_context
-        self._codec.thread_count = THREADS
-        self._notes, self._clock = notes, clock_
-
-    def feed(self, packet: "Packet[VideoStream] | None") -> Iterator[VideoFrame]:
-        """Yield the frames that come out for a packet; ``None`` drains the decoder and makes it ready again."""
-        try:
-            frames = self._codec.decode(packet)
-        except ERRORS as error:
-            if not isinstance(error, av.EOFError):
-                _note_damage(self._notes, self._clock, error)
-            frames = []
-        yield from (frame for frame in frames if not frame.is_corrupt and frame.width * frame.height <= MAX_PIXELS)
-        if packet is None:
-            self._codec.flush_buffers()
-
-    def skip_unreferenced(self, skip: bool) -> None:
-        """Leave out frames that no other builds on: nearly half the work where there are many."""
-        self._codec.skip_frame = "NONREF" if skip else "DEFAULT"
-
-
-class _Groups:
-    """Decides for each group of pictures whether its keyframe will do."""
-
-    def __init__(self, decoder: _Decoder, sampling: Sampling) -> None:
-        self._decoder, self._sampling = decoder, sampling
-        self._waiting: list[Packet[VideoStream]] = []
-        self._waiting_bytes = 0
-        self._whole = sampling.mode == "all"  # whether the decoder is in the middle of decoding everything
-        self._need_s = 0.0  # when the current group, being longer, must be decoded
-        self._came_s = 0.0  # how far the packets were when the last frame came out
-
-    def frames(self, packets: "Iterator[tuple[float, Packet[VideoStream]]]") -> Iterator[VideoFrame]:
-        decide = self._sampling.mode != "all"
-        for at_s, packet in packets:
-            if decide and packet.is_keyframe:
-                yield from self._keyframe_alone()
-                self._begin(at_s, packet)
-            elif decide and self._waiting:
-                yield from self._grow(at_s, packet)
-            elif self._whole or not decide:
-                yield from self._decode(at_s, packet)
-        yield from self._keyframe_alone()
-        yield from self._decoder.feed(None)
-
-    def _begin(self, at_s: float, packet: "Packet[VideoStream]") -> None:
-        self._waiting, self._waiting_bytes = [packet], 0
-        if self._sampling.mode == "auto":
-            self._need_s = at_s + self._sampling.max_gap_s
-        elif self._sampling.mode == "every":
-            self._need_s = next_tick(at_s, self._sampling.every_s)
-        else:
-            self._need_s = float("inf")
-
-    def _grow(self, at_s: float, packet: "Packet[VideoStream]") -> Iterator[VideoFrame]:
-        if self._sampling.mode == "keyframes":
-            return
-        self._waiting.append(packet)
-        self._waiting_bytes += packet.size
-        if at_s > self._need_s or self._waiting_bytes > _WAITING_BYTES:
-            waiting, self._waiting = self._waiting, []
-            if not self._whole:
-                yield from self._decoder.feed(None)
-                self._whole = True
-            dense = len(waiting) > _DENSE_FPS * self._sampling.max_gap_s
-            self._decoder.skip_unreferenced(dense and self._sampling.mode == "auto")
-            self._came_s = at_s
-            for each in waiting:
-                yield from self._decode(at_s, each)
-
-    def _decode(self, at_s: float, packet: "Packet[VideoStream]") -> Iterator[VideoFrame]:
-        for frame in self._decoder.feed(packet):
-            self._came_s = at_s
-            yield frame
-        if at_s - self._came_s > self._sampling.max_gap_s / 2:  # nothing builds on anything here
-            self._decoder.skip_unreferenced(False)
-
-    def _keyframe_alone(self) -> Iterator[VideoFrame]:
-        if not self._waiting:
-            return
-        keyframe, self._waiting = self._waiting[0], []
-        if self._whole:
-            yield from self._decoder.feed(None)
-            self._whole = False
-        yield from self._decoder.feed(keyframe)
 
 
 class NotVideo(Exception):
@@ -348,6 +312,34 @@ def pixels_of(frame: VideoFrame, screen: Screen, target: int) -> Pixels:
         alpha = scaled[..., 3:].astype(np.uint16)
         scaled = (scaled[..., :3] * alpha + 255 * (255 - alpha)) // 255
     return np.ascontiguousarray(screen.turned(scaled.astype(np.uint8, copy=False)))
+
+
+def look_of(frame: VideoFrame, screen: Screen) -> Signature:
+    """Return the signature of a frame as it is shown, without scaling all of it where its planes can be read."""
+    planes = _planes(frame)
+    if planes is None:
+        return signature(pixels_of(frame, screen, GRID))
+    return screen.turned(signature_of(planes))
+
+
+def _planes(frame: VideoFrame) -> Planes | None:
+    known = _PLANAR.fullmatch(frame.format.name)
+    if (
+        known is None
+        or min(frame.width, frame.height) < 2 * GRID
+        or any(plane.line_size <= 0 for plane in frame.planes)
+    ):
+        return None
+    bits = int(known[2] or 8)
+    kind: np.dtype[np.unsignedinteger] = np.dtype("<u2" if bits > 8 else np.uint8)
+    luma, blue, red = (
+        np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)[
+            : plane.height, : plane.width
+        ]
+        for plane in frame.planes
+    )
+    hd = _is_hd(frame) or frame.colorspace in (_BT709, *_BT2020)
+    return Planes(luma, (blue, red), (1 << bits) - 1, bool(known[1]) or frame.color_range == _FULL_RANGE, hd)
 
 
 def _is_hd(frame: VideoFrame) -> bool:

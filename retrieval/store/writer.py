@@ -1,6 +1,7 @@
 """What can be changed inside one transaction: a file's row, its items and their vectors come together."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -96,7 +97,8 @@ class Writer:
         held = self._run(sa.select(items.c.key, items.c.at_s).where(items.c.file_id == file_id)).all()
         for key, at_s in held:
             look = min(looks, key=lambda one: abs((one.at_s or 0.0) - (at_s or 0.0)))
-            self._run(sa.update(items).where(items.c.key == key).values(shot=look.shot, signature=look.signature))
+            shot = look.shot if info.track is None else bisect_right(info.track.cuts_s, at_s or 0.0)
+            self._run(sa.update(items).where(items.c.key == key).values(shot=shot, signature=look.signature))
 
     def put_failed(self, source_id: int, entry: Entry, reason: str, digest: bytes | None = None) -> None:
         """Record that a file cannot be read, and why; what it had before is dropped.

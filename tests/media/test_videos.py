@@ -128,12 +128,12 @@ def test_gaps_between_keyframes_are_filled(tmp_path):
 
 
 def test_keyframes_suffice_when_they_are_near(tmp_path, monkeypatch):
-    from retrieval.media import video
+    from retrieval.media.groups import Decoder
 
     decoded = []
-    feed = video._Decoder.feed
-    monkeypatch.setattr(video._Decoder, "feed", lambda self, packet: decoded.append(packet) or feed(self, packet))
-    moving = pan(draw_picture(1), (160, 120), 8.0)
+    feed = Decoder.feed
+    monkeypatch.setattr(Decoder, "feed", lambda self, packet: decoded.append(packet) or feed(self, packet))
+    moving = pan(draw_picture(1), (160, 120), 20.0)
     read(write_clip(tmp_path / "a.mp4", [(moving, 8.0)], keyframe_every=25))
     assert len([p for p in decoded if p is not None]) == 8
 
