@@ -20,6 +20,8 @@ Resize = Literal["squash", "crop", "pad"]
 Device = Literal["auto", "cpu", "cuda"]
 SamplingMode = Literal["auto", "keyframes", "every", "all"]
 Sort = Literal["score", "date", "path"]
+Fusion = Literal["early", "rrf", "scores", "hybrid"]
+Matched = Literal["visual", "words", "both"]
 IndexKind = Literal["flat", "ivfpq", "rabitq", "hnsw"]
 IndexChoice = Literal["auto", "flat", "ivfpq", "rabitq", "hnsw"]
 Level = Literal["exact", "identical", "similar"]
@@ -145,6 +147,13 @@ class SearchOptions:
     ``rank`` stays the place by score. ``explain``: hits say what each part of the query added to their score.
     ``prompt``: sentences with ``{}`` in which words are embedded, averaged (see ``embedding.prompts``).
     ``hide_duplicates``: hits that are at least so alike to a better hit are folded into it.
+
+    ``fusion``: how the parts of a query come together. ``early``: their vectors are summed by weight. ``rrf``: their
+    ranks are, and ``scores``: their scores, in the lists that each finds by itself (late fusion). ``hybrid``: what
+    ``early`` finds best is ranked anew by the scores of the parts (see ``ranking.fusion``; all but early look no deeper
+    than told there).
+    ``match``: hits are what looks like the query, files whose names, folders, titles, descriptions or keywords hold its
+    words, or both, fused by rank (see ``search.worded``).
     """
 
     offset: int = 0
@@ -153,6 +162,8 @@ class SearchOptions:
     explain: bool = False
     prompt: tuple[str, ...] = ()
     hide_duplicates: Hidden = "none"
+    fusion: Fusion = "early"
+    match: Matched = "visual"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,53 @@
 """Pure presentation: hits to JSON lines, to paths, and to the cells of a table; nothing is printed here."""
 
+import csv
+import io
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from retrieval.query import format_part
 from retrieval.types import Hit, Hits, Share
 
 # What would move the cursor, turn the direction of writing, or stand for a byte that is no text.
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_COLUMNS = ("rank", "score", "path", "kind", "start_s", "end_s", "at_s", "item", "width", "height", "taken_at")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def as_jsonl(hits: Hits) -> Iterator[str]:
+def as_jsonl(hits: Hits, leading: Mapping[str, object] | None = None) -> Iterator[str]:
     r"""Yield one JSON object a hit, without a line end.
 
     Keys: ``rank score path kind start_s end_s at_s item width height taken_at``; seconds are ``null`` for a picture,
     ``taken_at`` where it is not known. The text is plain ASCII: bytes of a name that are no UTF-8 stand as lone
     surrogates (``"\udcff"``), which ``os.fsencode`` turns back after ``json.loads``. Hits that say what each part of
     the query added have one key more, ``parts``; see ``parts_json``. Hits that others were folded into say how many,
-    ``duplicates``, and which, ``also`` (items).
+    ``duplicates``, and which, ``also`` (items). ``leading`` comes first in each object.
     """
     for hit in hits.hits:
-        yield json.dumps(_fields(hit), ensure_ascii=True, allow_nan=False)
+        yield json_line({**(leading or {}), **_fields(hit)})
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """Return an object as plain ASCII, without a line end."""
+    return json.dumps(fields, ensure_ascii=True, allow_nan=False)
+
+
+def csv_head(leading: Iterable[str] = ()) -> str:
+    """Return the head line of ``as_csv``, with what is told before each hit."""
+    return _csv_line((*leading, *_COLUMNS))
+
+
+def as_csv(hits: Hits, leading: Iterable[object] = ()) -> Iterator[str]:
+    """Yield a line a hit with the first eleven fields of the JSON lines, what does not apply empty.
+
+    Bytes of a name that are no UTF-8 are lone surrogates, to be encoded with ``surrogateescape``.
+    """
+    before = tuple(leading)
+    for hit in hits.hits:
+        fields = _fields(hit)
+        yield _csv_line((*before, *(fields[name] for name in _COLUMNS)))
 
 
 def parts_json(shares: Sequence[Share], score: float) -> list[dict[str, object]]:
@@ -129,6 +153,12 @@ def _fields(hit: Hit) -> dict[str, object]:
         **told,
         **alike,
     }
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
 
 
 def _seconds(value: float | None) -> float | None:

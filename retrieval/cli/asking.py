@@ -14,9 +14,11 @@ import typer
 from retrieval.cli.dashes import MARK
 from retrieval.cli.options import CollectionOption, DeviceOption, LikeOption, MinusOption, say, settings_for
 from retrieval.cli.quiet import native_libraries_silenced
-from retrieval.messages import _
+from retrieval.messages import _, retold
 
 if TYPE_CHECKING:
+    from retrieval.config import SearchOptions
+    from retrieval.search import Searcher
     from retrieval.store import Collection
     from retrieval.types import Hits, Query
 
@@ -29,6 +31,23 @@ class Sort(StrEnum):
     score = "score"
     date = "date"
     path = "path"
+
+
+class FusionName(StrEnum):
+    """How the parts of a query come together."""
+
+    early = "early"
+    rrf = "rrf"
+    scores = "scores"
+    hybrid = "hybrid"
+
+
+class MatchName(StrEnum):
+    """What a query is compared with."""
+
+    visual = "visual"
+    words = "words"
+    both = "both"
 
 
 class Hidden(StrEnum):
@@ -57,6 +76,12 @@ class Request:
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10
     offset: Annotated[int, typer.Option("--offset", min=0, help="Skip this many hits first.")] = 0
     sort: Annotated[Sort, typer.Option("--sort", help="Order of the best k: by score, date or path.")] = Sort.score
+    fusion: Annotated[
+        FusionName, typer.Option("--fusion", help="How parts come together: as vectors, by ranks, by scores, or both.")
+    ] = FusionName.early
+    match: Annotated[
+        MatchName, typer.Option("--match", help="Find by looks, by words of names and descriptions, or by both.")
+    ] = MatchName.visual
     lang: Annotated[
         str, typer.Option("--lang", metavar="LANG", help="The language of the words: en, zh ...; else guessed.")
     ] = ""
@@ -69,6 +94,14 @@ class Request:
         typer.Option("--hide-duplicates", help="Fold hits that are copies of a better one, or like it, into it."),
     ] = Hidden.none
     device: DeviceOption = None
+
+
+class Asking(NamedTuple):
+    """An open collection with its model, and the options of a request."""
+
+    collection: "Collection"
+    searcher: "Searcher"
+    options: "SearchOptions"
 
 
 class Answer(NamedTuple):
@@ -121,6 +154,20 @@ def answered(request: Request, *, explain: bool = False) -> Iterator[Answer]:
         RetrievalError: as ``Collection.open``, ``embedder_for`` and ``Searcher.search``.
     """
     query = query_of(request)
+    with asking(request, explain=explain) as (collection, searcher, options):
+        hits = searcher.search(query, request.k, options)
+        for note in (*collection.notes, *hits.notes):
+            say(retold(note))
+        yield Answer(collection, hits, "" if hits.hits else nothing_found(collection, hits))
+
+
+@contextmanager
+def asking(request: Request, *, explain: bool = False) -> Iterator[Asking]:
+    """Open the collection of a request, with its model, for the block.
+
+    Raises:
+        RetrievalError: as ``Collection.open`` and ``embedder_for``.
+    """
     settings = settings_for(request.collection, request.device)
     from retrieval.config import SearchOptions
     from retrieval.embedding import embedder_for
@@ -131,20 +178,18 @@ def answered(request: Request, *, explain: bool = False) -> Iterator[Answer]:
     from retrieval.store import Collection
 
     language = parse_language(request.lang) if request.lang else None
-    prompt = prompt_named(request.prompt, settings.prompts)
     options = SearchOptions(
         offset=request.offset,
         sort=request.sort.value,
         explain=explain,
-        prompt=prompt,
+        prompt=prompt_named(request.prompt, settings.prompts),
         hide_duplicates=request.hide_duplicates.value,
+        fusion=request.fusion.value,
+        match=request.match.value,
     )
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
         embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
-        hits = Searcher(opened, embedder).search(query, request.k, options)
-        for note in (*opened.notes, *hits.notes):
-            say(note)
-        yield Answer(opened, hits, "" if hits.hits else _nothing(opened, hits))
+        yield Asking(opened, Searcher(opened, embedder), options)
 
 
 def joined(words: list[str]) -> str:
@@ -180,7 +225,8 @@ def _quoted_again(word: str) -> str:
     return f'{MARK}-"{away}"'
 
 
-def _nothing(collection: "Collection", hits: "Hits") -> str:
+def nothing_found(collection: "Collection", hits: "Hits") -> str:
+    """Return what to say when a search found nothing."""
     if not collection.count():
         return _("the collection is empty; sightseek index FOLDER fills it")
     if not hits.searched:

@@ -1,6 +1,7 @@
 """``sightseek search``: find by words, by pictures, by clips, or by a mix."""
 
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ class HitFormat(StrEnum):
     table = "table"
     paths = "paths"
     jsonl = "jsonl"
+    csv = "csv"
     html = "html"
 
 
@@ -32,6 +34,10 @@ def search(
     explained: Annotated[
         bool, typer.Option("--explain", help="Say what each part of the query added to each score.")
     ] = False,
+    queries: Annotated[
+        str | None,
+        typer.Option("--queries", metavar="FILE", help="Ask the queries in a file, one a line, together; - is stdin."),
+    ] = None,
     preview: Annotated[
         Preview | None,
         typer.Option("--preview", help="Draw the hits in the terminal; which way is found out (auto), or named."),
@@ -42,10 +48,17 @@ def search(
 ) -> None:
     """Find pictures and moments of video, best first."""
     fmt = HitFormat.paths if null else fmt
-    if explained and fmt is HitFormat.paths:
-        raise typer.BadParameter(_("--explain has no place among bare paths; use --format table, jsonl or html"))
+    if explained and fmt in (HitFormat.paths, HitFormat.csv):
+        raise typer.BadParameter(_("--explain has no place in paths and CSV; use --format table, jsonl or html"))
     if preview is not None and fmt is not HitFormat.table:
         raise typer.BadParameter(_("--preview goes with the table alone; leave out --format and -0"))
+    if queries is not None:
+        if fmt is HitFormat.html or preview is not None or opens:
+            raise typer.BadParameter(
+                _("--queries goes with --format table, paths, jsonl or csv, not --preview or --open")
+            )
+        _print_lines(request, queries, fmt, null, explained)
+        return
     with answered(request, explain=explained) as answer:
         hits, nothing = answer.hits, answer.nothing
     if preview is not None:
@@ -60,6 +73,32 @@ def search(
         open_hit(hits.hits[0])
 
 
+def _print_lines(request: Request, file: str, fmt: HitFormat, null: bool, explained: bool) -> None:
+    """Print what many queries find, one after the other; rows for programs begin with the number of the line."""
+    from retrieval import present
+    from retrieval.cli.batches import answer_lines
+
+    for place, (line, answer) in enumerate(answer_lines(request, file, explain=explained)):
+        told = {"number": line.number, "query": line.text}
+        if fmt is HitFormat.csv and place == 0:
+            _write_csv([present.csv_head(told)])
+        if isinstance(answer, str):
+            if fmt is HitFormat.jsonl:
+                typer.echo(present.json_line({**told, "error": answer}))
+        elif fmt is HitFormat.jsonl:
+            for one in present.as_jsonl(answer, told):
+                typer.echo(one)
+        elif fmt is HitFormat.csv:
+            _write_csv(present.as_csv(answer, told.values()))
+        elif fmt is HitFormat.paths:
+            _print_hits(answer, fmt, null)
+        elif answer.hits and sys.stdout.isatty():
+            typer.echo(f"{line.number}: {present.visible(line.text)}")
+            _print_table(answer)
+        else:
+            _print_table(answer, (str(line.number),))
+
+
 def _print_hits(hits: "Hits", fmt: HitFormat, null: bool) -> None:
     from retrieval import present
 
@@ -70,11 +109,20 @@ def _print_hits(hits: "Hits", fmt: HitFormat, null: bool) -> None:
         sys.stdout.buffer.flush()
     elif fmt is HitFormat.html:
         _print_sheet(hits)
+    elif fmt is HitFormat.csv:
+        _write_csv([present.csv_head(), *present.as_csv(hits)])
     elif fmt is HitFormat.jsonl:
         for line in present.as_jsonl(hits):
             typer.echo(line)
     else:
         _print_table(hits)
+
+
+def _write_csv(lines: Iterable[str]) -> None:
+    sys.stdout.flush()
+    for line in lines:
+        sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
 
 
 def _print_sheet(hits: "Hits") -> None:
@@ -89,7 +137,7 @@ def _print_sheet(hits: "Hits") -> None:
     sys.stdout.buffer.flush()
 
 
-def _print_table(hits: "Hits") -> None:
+def _print_table(hits: "Hits", leading: tuple[str, ...] = ()) -> None:
     from retrieval import present
 
     told = any(hit.shares for hit in hits.hits)
@@ -101,7 +149,7 @@ def _print_table(hits: "Hits") -> None:
         return
     if not sys.stdout.isatty():
         for row in rows:
-            typer.echo("\t".join(row))
+            typer.echo("\t".join((*leading, *row)))
         return
     from rich.console import Console
     from rich.table import Table

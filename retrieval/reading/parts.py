@@ -1,19 +1,19 @@
 """The parts of a query as vectors: stored ones where the collection knows the file, else embedded anew."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from retrieval.embedding.prompts import embed_prompted
 from retrieval.errors import MediaError, QueryError
 from retrieval.messages import _
 from retrieval.query import Crop, ItemName, read_item
 from retrieval.ranking import MAX_PROBES, Embedded, thin
 from retrieval.reading.arrays import read_vectors
 from retrieval.reading.regions import cut_out, target_of
+from retrieval.reading.texts import Texts
 from retrieval.types import FloatMatrix, Part, Pixels, Sample
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ class _Rows(NamedTuple):
 class Reading:
     """Embeds the parts of one query; ``own`` are the real paths of its files, ``notes`` what the user should know."""
 
-    def __init__(self, collection: "Collection | None", embedder: "Embedder") -> None:
-        self._collection, self._embedder = collection, embedder
+    def __init__(self, collection: "Collection | None", embedder: "Embedder", texts: Texts) -> None:
+        """Read files with a model, from a collection where it knows them; words are among ``texts``."""
+        self._collection, self._embedder, self._texts = collection, embedder, texts
         self._paths: set[str] = set()
         self.notes: list[str] = []
 
@@ -49,22 +50,21 @@ class Reading:
         """The real paths of the pictures and clips among the parts."""
         return frozenset(self._paths)
 
-    def embed(self, parts: Sequence[Part], prompt: Sequence[str] = ()) -> list[Embedded]:
-        """Return the parts as vectors, in their order; words are put into the sentences of a prompt.
+    def embed(self, parts: Sequence[Part]) -> list[Embedded]:
+        """Return the parts as vectors, in their order.
 
         Raises:
             QueryError: a part that is not to be found, or a file of vectors that cannot be used.
             MediaError: a picture or clip that cannot be read.
+            ModelError: the model has no vector for words.
         """
-        words = [part.value for part in parts if part.kind == "text"]
-        vectors, notes = embed_prompted(self._embedder, words, prompt)
-        self.notes += dict.fromkeys(note for some in notes for note in some)
-        rows = iter(vectors)
-        return [self._embedded(part, rows) for part in parts]
+        said = (note for part in parts if part.kind == "text" for note in self._texts.of(part.value).notes)
+        self.notes += dict.fromkeys(said)
+        return [self._embedded(part) for part in parts]
 
-    def _embedded(self, part: Part, texts: Iterator[FloatMatrix]) -> Embedded:
+    def _embedded(self, part: Part) -> Embedded:
         if part.kind == "text":
-            return Embedded(np.asarray(next(texts))[None], part.weight, "text")
+            return Embedded(self._texts.of(part.value).vector, part.weight, "text")
         if part.kind == "vector":
             vectors, notes = read_vectors(part.value, self._embedder.spec)
             self.notes += notes

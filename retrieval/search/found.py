@@ -41,7 +41,7 @@ def hit_of(rank: int, found: Found) -> Hit:
     kind: Kind = row.kind
     return Hit(
         rank,
-        min(1.0, max(-1.0, found.score)),  # stored vectors are of length 1 but for rounding
+        found.score,
         path,
         kind,
         found.start_s,

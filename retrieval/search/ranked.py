@@ -1,6 +1,7 @@
 """From the probes of a query to the hits of a collection in the order of their scores."""
 
 import os
+import sys
 from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from retrieval.ranking import best_scores, moments
 from retrieval.search.found import Found
-from retrieval.types import FloatMatrix, Where
+from retrieval.search.look import Look
+from retrieval.types import FloatMatrix, Matches, Where
 
 if TYPE_CHECKING:
     from retrieval.store import Collection, ItemRow
@@ -31,12 +33,24 @@ class Ranked:
         self._collection, self._probes, self._where = collection, probes, where
         self._ranking = _Ranking(collection, probes, own, per_video)
         self.searched = collection.count(where)
+        self.notes: list[str] = []
         self._fetch = 0
+        self._taken: Matches | None = None
+
+    def look(self, need: int) -> Look | None:
+        """Return what ``best(need)`` will look up first; ``None`` when that is nothing."""
+        fetch = max(self._fetch, _FIRST_FETCH, 2 * need)
+        return Look(self._probes, min(fetch, self.searched), self._where) if self.searched else None
+
+    def take(self, matches: Matches) -> None:
+        """Take what was found for ``look``, instead of looking it up."""
+        self._taken = matches
 
     def best(self, need: int) -> list[Found]:
         """Return the best ``need`` hits in order, or all there are.
 
         Many items may fall to one hit, so more are fetched until enough hits lie clearly above everything not fetched.
+        Scores are held to 1, which those of stored vectors exceed by their rounding.
 
         Raises:
             KeyError: an item was removed by another process between two looks.
@@ -45,12 +59,26 @@ class Ranked:
             return []
         self._fetch = max(self._fetch, _FIRST_FETCH, 2 * need)
         while True:
-            matches = self._collection.search(self._probes, min(self._fetch, self.searched), self._where)
+            matches = self._matches(min(self._fetch, self.searched))
             last = float(matches.scores[:, -1].max()) + _EDGE if self._fetch < self.searched else -np.inf
             found = self._ranking.above(last, matches.keys, need)
             if len(found) >= need or not np.isfinite(last):
-                return found[:need]
+                return [one._replace(score=min(1.0, max(-1.0, one.score))) for one in found[:need]]
             self._fetch *= 4
+
+    def hits_of(self, keys: NDArray[np.int64]) -> list[Found]:
+        """Return all hits of the files that these items are of, in order.
+
+        Raises:
+            KeyError: an item was removed by another process meanwhile.
+        """
+        return self._ranking.above(-np.inf, keys, sys.maxsize)
+
+    def _matches(self, k: int) -> Matches:
+        taken, self._taken = self._taken, None
+        if taken is not None and taken.keys.shape[1] == k:
+            return taken
+        return self._collection.search(self._probes, k, self._where)
 
 
 class _Group(NamedTuple):

@@ -1,20 +1,20 @@
 """The searcher: what a query, a collection and a model give together."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from retrieval.config import Device, SearchOptions
-from retrieval.errors import CollectionError, QueryError
+from retrieval.errors import CollectionError, ModelMismatch, QueryError, RetrievalError
 from retrieval.messages import _
-from retrieval.query import check_parts, parse_query
-from retrieval.reading import ReadQuery, read_query
-from retrieval.search.folding import Folded
+from retrieval.query import parse_query
+from retrieval.reading import ReadQuery, checked, read_queries
 from retrieval.search.found import Found, hit_of, in_order
-from retrieval.search.ranked import Ranked
+from retrieval.search.look import Order
+from retrieval.search.ordering import check_options, look_up, order_of, page_of
 from retrieval.types import Hit, Hits, Query
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class Searcher:
         query's best probe; equal scores (to six decimals) are ordered by path, then time, so that pages join without a
         gap or repetition. An indexed file that is itself part of the query is left out, whatever name it is given by;
         other files of the same bytes are hits. Files on sources that are offline can be found, files that are gone
-        cannot. Where duplicates are hidden, k and offset count what is shown. What else can be chosen is told by
+        cannot. Where duplicates are hidden, k and offset count what is shown. Other fusions than ``early``, and
+        matching words beside looks, go no deeper than some hundreds of hits. What else can be chosen is told by
         ``SearchOptions``.
 
         Raises:
@@ -91,31 +92,105 @@ class Searcher:
             MediaError: a file of the query cannot be read.
             ModelMismatch: the collection was meanwhile embedded anew with another model.
         """
-        if k < 1 or options.offset < 0 or options.per_video < 1:
-            raise QueryError(_("k and the hits per video are 1 or more, the offset 0 or more"))
         query = parse_query(query) if isinstance(query, str) else query
-        check_parts(query.parts)
-        self.collection.check_model(self.embedder.spec)
+        self._check(k, options)
         for _attempt in range(_ATTEMPTS):
             try:
-                return self._answer(query, k, options)
+                (answer,) = self._together([query], k, options)
             except KeyError:  # an item was removed by another process between two looks
                 continue
+            if isinstance(answer, RetrievalError):
+                raise answer
+            return answer
         raise CollectionError(_("the collection changes faster than it can be read; try again"))
 
-    def _answer(self, query: Query, k: int, options: SearchOptions) -> Hits:
-        read = read_query(query, self.embedder, self.collection, options.prompt)
-        ranked = Ranked(self.collection, read.mixed.probes, query.where, read.own, options.per_video)
-        if options.hide_duplicates == "none":
-            found = ranked.best(options.offset + k)[options.offset :]
-        else:
-            found = Folded(self.collection, ranked.best, options.hide_duplicates).page(options.offset, k)
-        if options.explain:
-            found = self._told(found, read)
+    def search_many(
+        self,
+        queries: Sequence[Query | str],
+        k: int = 10,
+        options: SearchOptions = SearchOptions(),  # noqa: B008 - frozen
+    ) -> list[Hits | RetrievalError]:
+        """Return for each of the queries what ``search`` returns, or the error that it raises for that query alone.
+
+        All texts are embedded in one batch, and all queries with the same filter look up the index in one search (in
+        one more before it, how far scores spread is measured for those that mix words and pictures).
+
+        Raises:
+            QueryError: k < 1, or options that do not go together.
+            ModelMismatch: the collection was meanwhile embedded anew with another model.
+        """
+        self._check(k, options)
+        parsed = [_parsed(query) for query in queries]
+        sound = [query for query in parsed if isinstance(query, Query)]
+        try:
+            answers = iter(self._together(sound, k, options))
+        except KeyError:
+            answers = iter([self._alone(query, k, options) for query in sound])
+        return [next(answers) if isinstance(query, Query) else query for query in parsed]
+
+    def _check(self, k: int, options: SearchOptions) -> None:
+        if k < 1 or options.offset < 0 or options.per_video < 1:
+            raise QueryError(_("k and the hits per video are 1 or more, the offset 0 or more"))
+        check_options(options)
+        self.collection.check_model(self.embedder.spec)
+
+    def _alone(self, query: Query, k: int, options: SearchOptions) -> Hits | RetrievalError:
+        try:
+            return self.search(query, k, options)
+        except ModelMismatch:
+            raise
+        except RetrievalError as error:
+            return error
+
+    def _together(self, queries: Sequence[Query], k: int, options: SearchOptions) -> list[Hits | RetrievalError]:
+        """Answer queries that look up the index together.
+
+        Raises:
+            KeyError: an item was removed by another process between two looks.
+        """
+        asked: list[_Asked | RetrievalError] = []
+        for query, read in zip(queries, self._read(queries, options), strict=True):
+            try:
+                if isinstance(read, RetrievalError):
+                    raise read
+                asked.append(_Asked(query, read, order_of(self.collection, query, read, options)))
+            except ModelMismatch:
+                raise
+            except RetrievalError as error:
+                asked.append(error)
+        look_up(self.collection, [one.order for one in asked if isinstance(one, _Asked)], k, options)
+        return [self._answer(one, k, options) if isinstance(one, _Asked) else one for one in asked]
+
+    def _read(self, queries: Sequence[Query], options: SearchOptions) -> Sequence[ReadQuery | RetrievalError | None]:
+        """Embed queries; words alone need no vectors."""
+        if options.match != "words":
+            return read_queries(queries, self.embedder, self.collection, options.prompt)
+        return [checked(query) for query in queries]
+
+    def _answer(self, asked: "_Asked", k: int, options: SearchOptions) -> Hits:
+        found = page_of(self.collection, asked.order, k, options)
+        if options.explain and options.fusion == "early" and asked.read is not None:
+            found = self._told(found, asked.read)
         numbered = in_order(enumerate(found, options.offset + 1), options.sort)
-        return Hits(query, tuple(hit_of(rank, one) for rank, one in numbered), ranked.searched, read.notes)
+        notes = (*(asked.read.notes if asked.read else ()), *asked.order.notes)
+        return Hits(asked.query, tuple(hit_of(rank, one) for rank, one in numbered), asked.order.searched, notes)
 
     def _told(self, found: list[Found], read: ReadQuery) -> list[Found]:
         """Return the hits with what each part of the query added to their scores."""
         told = read.shares(self.collection.vectors([one.key for one in found]))
         return [one._replace(shares=each) for one, each in zip(found, told, strict=True)]
+
+
+class _Asked(NamedTuple):
+    """A query on its way: as vectors, unless words alone are looked for, and its hits in order."""
+
+    query: Query
+    read: ReadQuery | None
+    order: Order
+
+
+def _parsed(query: Query | str) -> Query | QueryError:
+    try:
+        return parse_query(query) if isinstance(query, str) else query
+    except QueryError as error:
+        return error

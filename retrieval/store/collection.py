@@ -28,6 +28,7 @@ from retrieval.store.records import (
     Source,
     Stats,
     Told,
+    WordMatch,
 )
 from retrieval.store.telling import told
 from retrieval.types import FloatMatrix, Keys, Matches, Track, Where
@@ -213,6 +214,20 @@ class Collection:
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
         return self._index.search(rows, k, where, self._reader.model_id)
+
+    def find_words(
+        self, wanted: Sequence[str], unwanted: Sequence[str] = (), most: int = 1000, where: Where | None = None
+    ) -> list[WordMatch]:
+        """Return at most ``most`` files that can be found by words of the texts, best first; equal ones by path.
+
+        The words are those of file names, folders, titles, descriptions and keywords, compared by their stems where
+        they are English; files are ordered by BM25 (Robertson and Zaragoza, 2009). Files that hold all words of an
+        unwanted text one after the other are left out. ``where`` narrows the choice; files that are gone never appear.
+
+        Raises:
+            QueryError: a filter that cannot be understood.
+        """
+        return self._reader.find_words(wanted, unwanted, most, where)
 
     def refresh(self) -> None:
         """Take in what was committed since the last look; ``search`` does so itself."""

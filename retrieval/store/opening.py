@@ -12,7 +12,7 @@ from retrieval.filters.places import distance_m
 from retrieval.messages import _, reason_of
 from retrieval.store import globs, wording
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_S = 30.0
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionCorrupt, ModelMismatch
 from retrieval.messages import _
 from retrieval.store import paths
+from retrieval.store.lexical import WEIGHTS, match_of, terms_of
 from retrieval.store.looks import unpacked
 from retrieval.store.opening import SCHEMA_VERSION, connect, translated
-from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Mark, Source
-from retrieval.store.where import compile_where
+from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Mark, Source, WordMatch
+from retrieval.store.where import Clause, compile_where
 from retrieval.types import FloatMatrix, Keys, Track, Where
 
 OTHER_MODEL = "the collection was embedded anew with another model; open it again"
@@ -256,6 +258,26 @@ class Reader:
         sql = "SELECT id, digest FROM files WHERE id IN (SELECT value FROM json_each(?))"
         found = dict(self.rows(sql, json.dumps(file_ids)))
         return [found[file_id] for file_id in file_ids]
+
+    def find_words(
+        self, wanted: Sequence[str], unwanted: Sequence[str], most: int, where: Where | None
+    ) -> list[WordMatch]:
+        """Return the files whose words match those of the texts, best first; see ``Collection.find_words``."""
+        terms = terms_of(wanted)
+        if not terms:
+            return []
+        clause = compile_where(where) if where is not None else Clause("1", [])
+        sql = f"""SELECT f.id, -bm25(words, {", ".join(map(str, WEIGHTS))}) AS score
+            FROM words JOIN files f ON f.id = words.rowid WHERE words MATCH ? AND NOT f.gone AND {clause.sql}
+            AND EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {ACTIVE})
+            ORDER BY score DESC, f.path LIMIT ?"""
+        found = self.rows(sql, match_of(terms, unwanted), *clause.values, most)
+        if not found or len(terms) == 1:
+            return [WordMatch(file_id, score, 1.0) for file_id, score in found]
+        first, last = min(file_id for file_id, _ in found), max(file_id for file_id, _ in found)
+        holding = "SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?"
+        held = Counter(id_ for term in terms for (id_,) in self.rows(holding, term, first, last))
+        return [WordMatch(file_id, score, held[file_id] / len(terms)) for file_id, score in found]
 
     def count(self, where: Where | None = None) -> int:
         """Return how many items a search with this filter chooses from."""

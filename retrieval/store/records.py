@@ -112,6 +112,14 @@ class Told(NamedTuple):
     details: Details
 
 
+class WordMatch(NamedTuple):
+    """A file whose words match: its BM25, higher is better, and how much of the words it holds, above 0 to 1."""
+
+    file_id: int
+    score: float
+    share: float
+
+
 class Frames(NamedTuple):
     """The items of one file in time order: ``keys`` ``(n,) int64``, times ``(n,) float64`` seconds (NaN for a picture).
 

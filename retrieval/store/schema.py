@@ -121,6 +121,12 @@ ITEMS_OF = (
 )
 SET_GONE = sa.update(files).where(files.c.id == sa.bindparam("file")).values(gone=sa.bindparam("gone_now"))
 INSERT_ITEM = sa.insert(items)
+SAID_OF = sa.text(
+    "SELECT f.path_text, s.path AS root, f.told, (SELECT group_concat(keyword, ' ') FROM keywords WHERE file_id = f.id)"
+    " AS keywords FROM files f JOIN sources s ON s.id = f.source_id WHERE f.id = :file"
+)
+DROP_WORDS = sa.text("DELETE FROM words WHERE rowid = :file")
+INSERT_WORDS = sa.text("INSERT INTO words (rowid, name, folders, told) VALUES (:file, :name, :folders, :told)")
 
 
 def open_engine(path: Path) -> Engine:

@@ -8,9 +8,9 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_HAN_AND_KANA = "\u2e80-\u2fdf\u3005-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-_WORD = re.compile(rf"[{_HAN_AND_KANA}]|[^\W{_HAN_AND_KANA}]+")
-_WORD_PATTERN = re.compile(rf"[{_HAN_AND_KANA}]|(?:[^\W{_HAN_AND_KANA}]|[*?])+")
+HAN_AND_KANA = "\u2e80-\u2fdf\u3005-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_WORD = re.compile(rf"[{HAN_AND_KANA}]|[^\W{HAN_AND_KANA}]+")
+_WORD_PATTERN = re.compile(rf"[{HAN_AND_KANA}]|(?:[^\W{HAN_AND_KANA}]|[*?])+")
 
 
 def text_matches(pattern: str, text: str) -> bool:
@@ -48,7 +48,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 @lru_cache(maxsize=64)
 def _wanted(pattern: str) -> tuple[re.Pattern[str], ...]:
     found = _WORD_PATTERN.findall(folded(pattern))
-    if any(re.match(f"[{_HAN_AND_KANA}]", word) for word in found):
+    if any(re.match(f"[{HAN_AND_KANA}]", word) for word in found):
         # Where each character is a word, a star at the end of some would ask for one more.
         found = [word for word in found if word.strip("*")]
     return tuple(map(_expression, found))

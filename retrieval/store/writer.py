@@ -17,6 +17,7 @@ from retrieval.errors import CollectionError
 from retrieval.media import SEEN
 from retrieval.messages import _
 from retrieval.store import paths, schema
+from retrieval.store.lexical import words_of
 from retrieval.store.looks import packed
 from retrieval.store.records import Entry, Source
 from retrieval.store.schema import files, items, keywords, meta, models, removed, sources, tracks
@@ -77,6 +78,7 @@ class Writer:
         }
         file_id = self._place(values)
         self._describe(file_id, info)
+        self._reword(file_id)
         self._keep_track(file_id, info.track)
         return self._insert_items(file_id, items, halves)
 
@@ -91,6 +93,7 @@ class Writer:
         """
         self._update(file_id, {"taken_at": info.taken_at, **_told(info, beside)})
         self._describe(file_id, info)
+        self._reword(file_id)
         if not looks:
             return
         self._keep_track(file_id, info.track)
@@ -123,6 +126,7 @@ class Writer:
         located = _located(source_id, entry)
         self._vacate(located["path"], file_id)
         self._update(file_id, located)
+        self._reword(file_id)
         self._set_aside.discard(file_id)
 
     def copy(self, file_id: int, source_id: int, entry: Entry) -> Keys:
@@ -139,6 +143,7 @@ class Writer:
         located = _located(source_id, entry)
         if located["path"] == origin["path"]:
             self._update(file_id, located)
+            self._reword(file_id)  # it may lie in another source than before
             found = self._run(schema.KEYS_OF, {"file": file_id, "model": self._model}).scalars()
             return np.fromiter(found, np.int64)
         self._vacate(located["path"])
@@ -147,6 +152,7 @@ class Writer:
         for table in (keywords, tracks):
             for row in self._run(sa.select(table).where(table.c.file_id == file_id)).mappings().all():
                 self._run(sa.insert(table), {**row, "file_id": new_id})
+        self._reword(new_id)
         keys: Keys = np.empty(0, np.int64)
         for model_id in (self._active, self._building):
             rows = self._run(schema.ITEMS_OF, {"file": file_id, "model": model_id}).mappings().all()
@@ -318,6 +324,13 @@ class Writer:
         words = [{"file_id": file_id, "keyword": word} for word in dict.fromkeys(info.details.keywords)]
         if words:
             self._run(sa.insert(keywords), words)
+
+    def _reword(self, file_id: int) -> None:
+        """Write the words that a file can be found by anew."""
+        said = self._run(schema.SAID_OF, {"file": file_id}).one()
+        words = words_of(said.path_text, paths.to_text(said.root), said.told, [said.keywords or ""])
+        self._run(schema.DROP_WORDS, {"file": file_id})
+        self._run(schema.INSERT_WORDS, {"file": file_id, **words._asdict()})
 
     def _keep_track(self, file_id: int, track: Track | None) -> None:
         self._run(sa.delete(tracks).where(tracks.c.file_id == file_id))

@@ -74,16 +74,8 @@ def test_a_file_is_described_anew_and_keeps_its_vectors(collection, make, held):
 
 def test_all_of_it_goes_with_its_file(collection, held):
     record, _ = held
-    with collection.transaction() as writer:
-        writer._run(_insert_words(record.id))
     assert collection._reader.rows("SELECT rowid FROM words WHERE words MATCH 'ferry'") == [(record.id,)]
     collection.forget(record.path)
     for table in ("keywords", "tracks", "words"):
         assert collection._reader.rows(f"SELECT count(*) FROM {table}") == [(0,)]
     assert collection.verify() == []
-
-
-def _insert_words(file_id):
-    import sqlalchemy as sa
-
-    return sa.text(f"INSERT INTO words (rowid, name, told) VALUES ({file_id}, 'a', 'the ferry')")

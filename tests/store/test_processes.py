@@ -195,11 +195,14 @@ def test_an_older_collection_is_brought_up_to_date(filled, make, write):
     query = make.unit(1)
     expected = filled.search(query, 40)
     records = list(filled.records())
+    found = filled.find_words(["media"])
     filled.close()
     older(filled.folder, make)
     with Collection.open(filled.folder, write=write) as opened:
         np.testing.assert_array_equal(opened.search(query, 40).keys, expected.keys)
         assert list(opened.records()) == [record._replace(seen=0) for record in records]  # to be read again
+        assert opened.find_words(["media"]) == found
+        assert len(found) == len(records)
         assert opened.verify() == []
     with Collection.open(filled.folder, write=True) as opened, opened.transaction() as writer:
         assert writer.put(1, make.entry("/media/n.jpg"), make.picture, None, [Item()], query).tolist() == [41]

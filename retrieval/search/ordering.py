@@ -1,0 +1,77 @@
+"""Which hits a query has and in which order, by its options; many queries look up the index together."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrieval.config import SearchOptions
+from retrieval.errors import QueryError
+from retrieval.messages import _
+from retrieval.reading import ReadQuery
+from retrieval.search.folding import WINDOW, Folded
+from retrieval.search.found import Found
+from retrieval.search.fused import Fused
+from retrieval.search.look import Look, Order
+from retrieval.search.ranked import Ranked
+from retrieval.search.worded import ByWords, WithWords
+from retrieval.types import Matches, Query
+
+if TYPE_CHECKING:
+    from retrieval.store import Collection
+
+
+def check_options(options: SearchOptions) -> None:
+    """Make sure that the options go together.
+
+    Raises:
+        QueryError: they do not.
+    """
+    if options.explain and options.match != "visual":
+        raise QueryError(
+            _("--explain tells what parts add to how alike things look; leave it out with --match words or both")
+        )
+
+
+def order_of(collection: "Collection", query: Query, read: ReadQuery | None, options: SearchOptions) -> Order:
+    """Return the hits of a query in the order that the options ask for; ``read`` may only be missing for words alone.
+
+    Raises:
+        QueryError: words are asked for, and there are none.
+    """
+    if options.match == "words" or read is None:
+        return ByWords(collection, query.parts, query.where)
+    ranked = Ranked(collection, read.mixed.probes, query.where, read.own, options.per_video)
+    visual: Order = ranked
+    if options.fusion != "early":
+        visual = Fused(collection, read, query.where, options)
+    if options.match == "both":
+        return WithWords(collection, query.parts, query.where, visual, ranked)
+    return visual
+
+
+def page_of(collection: "Collection", order: Order, k: int, options: SearchOptions) -> list[Found]:
+    """Return hits ``offset`` to ``offset + k`` of an order, with duplicates folded where that is asked for.
+
+    Raises:
+        KeyError: an item was removed by another process between two looks.
+    """
+    if options.hide_duplicates == "none":
+        return order.best(options.offset + k)[options.offset :]
+    return Folded(collection, order.best, options.hide_duplicates).page(options.offset, k)
+
+
+def look_up(collection: "Collection", orders: Sequence[Order], k: int, options: SearchOptions) -> None:
+    """Look up what the first page of all these orders needs: one search for all that have the same filter."""
+    need = options.offset + k + (0 if options.hide_duplicates == "none" else WINDOW)
+    groups: dict[tuple[object, int], list[tuple[Order, Look]]] = {}
+    for order in orders:
+        look = order.look(need)
+        if look is not None:
+            groups.setdefault((look.where, look.k), []).append((order, look))
+    for group in groups.values():
+        looks = [look for _order, look in group]
+        found = collection.search(np.concatenate([look.probes for look in looks]), looks[0].k, looks[0].where)
+        ends = np.cumsum([0, *(len(look.probes) for look in looks)])
+        for (order, _look), start, end in zip(group, ends[:-1], ends[1:], strict=True):
+            order.take(Matches(found.keys[start:end], found.scores[start:end]))
