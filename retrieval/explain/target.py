@@ -60,7 +60,7 @@ def open_target(name: str, embedder: Embedder, probes: FloatMatrix, sampling: Sa
                 sample, vector = _alone(_nearest(media, at_s or 0.0), embedder)
             else:
                 sample, vector = _best(media, embedder, probes)
-            info, notes = media.info, tuple(f"{path}: {note}" for note in media.notes)
+            info, notes = media.info, tuple(f"{path}: {retold(note)}" for note in media.notes)
     except MediaError as error:
         raise MediaError(
             _("{path} cannot be explained: {reason}; give another file").format(path=path, reason=retold(str(error)))

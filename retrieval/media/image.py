@@ -25,6 +25,7 @@ from retrieval.media.reasons import clock, reason
 from retrieval.media.sniff import HEIF_BRANDS
 from retrieval.media.tags import orientation_of, said_by
 from retrieval.media.track import APART_S, DENSE_S, Watch, in_shots
+from retrieval.messages import N_
 from retrieval.types import MediaInfo, Pixels
 
 MAX_PIXELS = 180_000_000
@@ -88,7 +89,7 @@ def _identify_heif(file: IO[bytes], head: bytes) -> Image.Image | None:
         picture: Image.Image = HeifImageFile(file, "")  # type: ignore[no-untyped-call]
         return picture
     except SyntaxError as error:
-        raise MediaError(f"damaged HEIF picture: {reason(error)}") from None
+        raise MediaError(N_("damaged HEIF picture: {reason}").format(reason=reason(error))) from None
 
 
 def _formats() -> list[str]:
@@ -126,7 +127,7 @@ class PictureReader:
         try:
             image.load()
         except Exception as error:
-            raise MediaError(f"damaged picture: {reason(error)}") from None
+            raise MediaError(N_("damaged picture: {reason}").format(reason=reason(error))) from None
         turned, said = orientation_of(image), said_by(image)
         self._pixels = to_pixels(image, target, turned)
         # Pillow turns TIFFs, and takes the largest picture of an icon, while it loads them.
@@ -202,14 +203,14 @@ class AnimationReader:
                 break
             except Exception as error:
                 if index == first:
-                    raise MediaError(f"damaged animation: {reason(error)}") from None
-                self.notes.append(f"damaged after {clock(at_ms / 1000)}: kept what decodes")
+                    raise MediaError(N_("damaged animation: {reason}").format(reason=reason(error))) from None
+                self.notes.append(N_("damaged after {time}: kept what decodes").format(time=clock(at_ms / 1000)))
                 break
             yield at_ms / 1000, to_pixels(image, self._target, self._turned)
             at_ms += _delay_ms(image)
             self._end_s = at_ms / 1000
         else:
-            self.notes.append(f"too many frames: read up to {clock(at_ms / 1000)}")
+            self.notes.append(N_("too many frames: read up to {time}").format(time=clock(at_ms / 1000)))
 
     def at(self, times_s: Sequence[float]) -> Iterator[Pixels]:
         """Yield what is shown at each of the times, in seconds, ascending."""
@@ -258,7 +259,7 @@ def _opened(file: IO[bytes], head: bytes, target: int, dense: bool) -> PictureRe
     except MediaError:
         raise
     except Exception as error:
-        raise MediaError(f"damaged picture: {reason(error)}") from None
+        raise MediaError(N_("damaged picture: {reason}").format(reason=reason(error))) from None
     return AnimationReader(file, image, target, dense) if animated else PictureReader(file, image, target)
 
 
@@ -306,6 +307,7 @@ def _check_size(image: Image.Image, decoded: tuple[int, int]) -> None:
     width, height = decoded
     most = MAX_PIXELS_COPIED if image.format in _COPIED else MAX_PIXELS
     if width <= 0 or height <= 0:
-        raise MediaError("damaged picture: it has no size")
+        raise MediaError(N_("damaged picture: it has no size"))
     if width * height > most:
-        raise MediaError(f"too large: {width} x {height} pixels; at most {most // 1_000_000} million are decoded")
+        said = N_("too large: {width} x {height} pixels; at most {most} million are decoded")
+        raise MediaError(said.format(width=width, height=height, most=most // 1_000_000))

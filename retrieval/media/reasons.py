@@ -13,6 +13,21 @@ _NOISE = (
 )
 _LONGEST = 160
 
+LIBRARY_REASONS = (
+    N_("image file is truncated"),
+    N_("image file is truncated ({count} bytes not processed)"),
+    N_("broken data stream when reading image file"),
+    N_("unrecognized data stream contents when reading image file"),
+    N_("buffer overrun when reading image file"),
+    N_("not enough image data"),
+    N_("decoder error {number}"),
+    N_("invalid palette size"),
+    N_("image size ({count} pixels) exceeds limit of {most} pixels, could be decompression bomb DOS attack"),
+    N_("invalid data found when processing input"),
+    N_("end of file"),
+)
+"""What Pillow and FFmpeg say most often of damaged files, as ``reason`` gives it."""
+
 
 def reason(error: BaseException) -> str:
     """Return what ``error`` says, cleaned: one line, at most 160 characters, beginning in lower case."""

@@ -29,6 +29,7 @@ from retrieval.media.planes import Planes, signature_of
 from retrieval.media.reasons import clock, reason
 from retrieval.media.screen import Screen
 from retrieval.media.track import APART_S, DENSE_S, Watch, in_shots
+from retrieval.messages import N_
 from retrieval.types import MediaInfo, Pixels
 
 MAX_DENSE_S = 120.0
@@ -85,8 +86,8 @@ class VideoReader:
             frames = self._read(sparing=sparing)
             for first in frames:
                 return first, frames
-        why = self.notes[0].rpartition("(")[2].rstrip(")") if self.notes else "no keyframe"
-        raise MediaError(f"no frame of this video can be decoded: {why}")
+        why = self.notes[0].rpartition("(")[2].rstrip(")") if self.notes else N_("no keyframe")
+        raise MediaError(N_("no frame of this video can be decoded: {reason}").format(reason=why))
 
     @property
     def cuts_s(self) -> Sequence[float]:
@@ -183,7 +184,8 @@ class VideoReader:
         if declared_s is None or declared_s <= 0:
             self.info = self.info._replace(duration_s=seen_s)
         elif declared_s - seen_s > max(1.0, 0.02 * declared_s) and self._clock.complete:
-            self.notes.append(f"ends at {clock(seen_s)} instead of {clock(declared_s)}: kept what decodes")
+            said = N_("ends at {time} instead of {declared}: kept what decodes")
+            self.notes.append(said.format(time=clock(seen_s), declared=clock(declared_s)))
             self.info = self.info._replace(duration_s=seen_s)
         elif seen_s > declared_s:
             self.info = self.info._replace(duration_s=seen_s)
@@ -243,15 +245,17 @@ def open_container(file: IO[bytes]) -> tuple[InputContainer, VideoStream]:
     if not streams:
         sound = bool(container.streams.audio)
         container.close()
-        raise MediaError("holds sound but no pictures" if sound else "holds no pictures")
+        raise MediaError(N_("holds sound but no pictures") if sound else N_("holds no pictures"))
     decodable = [s for s in streams if getattr(s, "codec_context", None) is not None]
     if not decodable:
         container.close()
-        raise MediaError("there is no decoder for this kind of video")
+        raise MediaError(N_("there is no decoder for this kind of video"))
     stream = max(decodable, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
     if stream.width * stream.height > MAX_PIXELS:
         container.close()
-        raise MediaError(f"too large: {stream.width} x {stream.height} pixels")
+        raise MediaError(
+            N_("too large: {width} x {height} pixels").format(width=stream.width, height=stream.height)
+        )
     return container, stream
 
 
@@ -274,7 +278,8 @@ def _packets(
 
 def _note_damage(notes: list[str], clock_: Clock, error: BaseException) -> None:
     if not any(note.startswith("damaged") for note in notes):
-        notes.append(f"damaged after {clock(clock_.end_s)}: kept what decodes ({reason(error)})")
+        said = N_("damaged after {time}: kept what decodes ({reason})")
+        notes.append(said.format(time=clock(clock_.end_s), reason=reason(error)))
 
 
 def _declared_s(container: InputContainer, stream: VideoStream) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from retrieval.errors import MediaError, QueryError
-from retrieval.messages import _
+from retrieval.messages import _, retold
 from retrieval.query import Crop, ItemName, read_item
 from retrieval.ranking import MAX_PROBES, Embedded, thin
 from retrieval.reading.arrays import read_vectors
@@ -131,7 +131,7 @@ class Reading:
                 seen: list[tuple[Pixels, float | None]] = [(prepare(one), None) for one in media.at([named.at_s])]
             else:
                 seen = [(one.pixels, one.item.at_s) for one in _evenly(media, prepare, MAX_PROBES)]
-            self.notes += [f"{path}: {note}" for note in media.notes]
+            self.notes += [f"{path}: {retold(note)}" for note in media.notes]
         return seen
 
 

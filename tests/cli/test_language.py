@@ -15,7 +15,7 @@ from retrieval.columns import cells
 from retrieval.messages import LANGUAGES, use
 from tests.cli.conftest import Library, run, run_process
 from tests.cli.test_start import HEAVY, imported
-from tests.media_makers import draw_picture, write_picture
+from tests.media_makers import draw_picture, write_clip, write_picture
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
@@ -195,6 +195,23 @@ def test_tables_on_a_terminal_have_headings_in_chinese(
     in_pipe = run_process(*arguments, "-c", collection, **environment).stdout.decode()
     assert in_pipe
     assert not any(heading in in_pipe.splitlines()[0] for heading in headings)
+
+
+def test_why_files_cannot_be_read_is_said_in_chinese(prepared: Library, tmp_path: Path, chinese: None) -> None:
+    media = tmp_path / "media"
+    whole = write_picture(media / "whole.png", draw_picture(1, (200, 150))).read_bytes()
+    (media / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (media / "words.jpg").write_bytes(b"words")
+    clip = write_clip(media / "whole.mp4", [("red", 2.0)], fps=10).read_bytes()
+    (media / "cut.mp4").write_bytes(clip[: len(clip) // 2])
+    ran = run("index", media, "-c", tmp_path / "c", "--model", prepared.model)
+    assert ran.code == 3
+    lines = [line for line in ran.err.splitlines() if "无法读取" in line]
+    assert len(lines) == 3
+    for line in lines:
+        assert not re.search(r"[a-z]{2,} [a-z]{2,}", line.replace(str(media), "")), line
+    kept = run("status", "--failed", "--format", "json", "-c", tmp_path / "c").out
+    assert not _CHINESE.search(kept.encode().decode("unicode_escape"))
 
 
 def test_chinese_loads_nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
