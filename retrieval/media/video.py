@@ -253,9 +253,7 @@ def open_container(file: IO[bytes]) -> tuple[InputContainer, VideoStream]:
     stream = max(decodable, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
     if stream.width * stream.height > MAX_PIXELS:
         container.close()
-        raise MediaError(
-            N_("too large: {width} x {height} pixels").format(width=stream.width, height=stream.height)
-        )
+        raise MediaError(N_("too large: {width} x {height} pixels").format(width=stream.width, height=stream.height))
     return container, stream
 
 
