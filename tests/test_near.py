@@ -48,6 +48,11 @@ def gamma(picture: Image.Image, power: float) -> Image.Image:
     return picture.point([round(255 * (level / 255) ** power) for level in range(256)] * 3)
 
 
+def warmer(picture: Image.Image, by: float) -> Image.Image:
+    red, green, blue = picture.split()
+    return Image.merge("RGB", (red.point(lambda v: v * (1 + by)), green, blue.point(lambda v: v * (1 - by))))
+
+
 COPIES = {
     "half": lambda one: one.resize((320, 240), Image.Resampling.LANCZOS),
     "thumbnail": lambda one: one.resize((128, 96), Image.Resampling.BILINEAR),
@@ -58,6 +63,9 @@ COPIES = {
     "gamma up": lambda one: gamma(one, 0.85),
     "gamma down": lambda one: gamma(one, 1.15),
     "contrast": lambda one: ImageEnhance.Contrast(one).enhance(0.9),
+    "warmer": lambda one: warmer(one, 0.06),
+    "pale": lambda one: ImageEnhance.Color(one).enhance(0.85),
+    "to a width that cells do not share": lambda one: saved(one.resize((185, 139)), "WEBP", quality=75),
     "crop": lambda one: saved(cropped(one, 0.015, 0.015, 0.015, 0.015), "JPEG", quality=85),
     "crop of one side": lambda one: cropped(one, 0.03, 0.0, 0.0, 0.03),
     "crop and half": lambda one: cropped(one, 0.02, 0.02, 0.02, 0.02).resize((307, 230), Image.Resampling.LANCZOS),
@@ -94,6 +102,7 @@ OTHERS = {
     "a thing on it": lambda one: with_thing(one, (430, 300)),
     "a mark in the corner": lambda one: with_thing(one, (575, 420)),
     "grey": lambda one: ImageEnhance.Color(one).enhance(0.0),
+    "far warmer": lambda one: warmer(one, 0.3),
     "squashed": lambda one: one.resize((480, 480)),
     "a tenth cut off": lambda one: cropped(one, 0.1, 0.1, 0.1, 0.1),
     "moved, as in a burst": lambda one: one.transform(SIZE, Image.Transform.AFFINE, (1, 0, 14, 0, 1, 9)),

@@ -37,8 +37,12 @@ LOOSER = 1.4
 """How much more is allowed where the picture was cropped: cells between cells are a guess."""
 BETWEEN = 1.2
 """What is added there: a share of the contrast of the neighbours, by how many cells the place has moved."""
-ROUNDED = 0.025
-"""By how many cells places may be off in a picture that was only resized: sizes are whole numbers of pixels."""
+ROUNDED_PX, ROUNDED_FROM_PX = 0.4, 256
+"""By how many pixels places may be off in a picture that was only resized, since cells are of whole pixels; larger
+pictures than these pixels a side are looked at reduced."""
+CAST_MOST, SATURATED_MOST = 8.0, 1.25
+"""By how many levels all colours may have shifted, as by a white balance, and how much more or less vivid they may be;
+in a picture of little contrast colours may not shift."""
 TONED, TONED_CHROMA = 0.4, 0.5
 """What is added for each level that brightness, contrast or gamma changed the picture, root mean square."""
 CLIPPED, CLIPPED_FROM, CLIPPED_OVER = 12.0, 180.0, 60.0
@@ -60,7 +64,7 @@ _STEPS = 3
 _FARTHEST = 0.12
 _EVEN = 12.0
 _KNOTS = (0.3, 0.55, 0.8)
-_RIDGE = 1e-3
+_RIDGE, _RIDGE_CHROMA = 1e-3, 4.0
 _BLOCK = 1024
 _CENTRES = ((np.arange(GRID) + 0.5) / GRID * 2 - 1).astype(np.float32)
 _DOWN, _ACROSS = np.meshgrid(_CENTRES, _CENTRES, indexing="ij")
@@ -147,7 +151,8 @@ def _unlike(one: Looks, other: Looks) -> PerPair:
 def _still(one: Looks, other: Looks) -> PerPair:
     """Return how far ``one`` is from being ``other`` with other tones."""
     luma = _toned(one.luma, other.luma, np.ones((GRID, GRID), np.float32))
-    fitted = _Fitted(one.luma, luma, one.chroma * _gain(one.luma, luma), np.full_like(luma, ROUNDED))
+    moved = np.broadcast_to(_rounded(one, other), luma.shape)
+    fitted = _Fitted(one.luma, luma, _coloured(one.chroma * _gain(one.luma, luma), other), moved)
     shape = _aspect(one.sizes, other.sizes, np.zeros((len(luma), 2), np.float32))
     worst: PerPair = np.maximum(shape, _left(fitted, other, 1.0, np.ones((GRID, GRID), np.float32)))
     return worst
@@ -161,8 +166,8 @@ def _cropped(one: Looks, other: Looks) -> PerPair:
     places = np.abs(shift[:, 0, None, None] + scale[:, 0, None, None] * _ACROSS)
     places = places + np.abs(shift[:, 1, None, None] + scale[:, 1, None, None] * _DOWN)
     colours = _moved(one.chroma.reshape(-1, COARSE, COARSE), shift.repeat(2, 0), scale.repeat(2, 0))
-    chroma = colours.reshape(one.chroma.shape) * _gain(plain, luma)
-    fitted = _Fitted(plain, luma, chroma, np.minimum(1.0, places * (GRID / 2)))
+    chroma = _coloured(colours.reshape(one.chroma.shape) * _gain(plain, luma), other)
+    fitted = _Fitted(plain, luma, chroma, np.minimum(1.0, _rounded(one, other) + places * (GRID / 2)))
     reach = (np.abs(shift) + np.abs(scale)).max(axis=1)
     # The part lies within the whole: it is smaller on both sides, and moved by no more than that.
     outside = np.minimum(*((np.abs(shift) + way * scale).max(axis=1) for way in (1, -1))) / OUTSIDE
@@ -170,6 +175,26 @@ def _cropped(one: Looks, other: Looks) -> PerPair:
     worst: PerPair = np.maximum(bounds, _aspect(one.sizes, other.sizes, scale))
     worst = np.maximum(worst, _left(fitted, other, LOOSER, _INNER))
     return np.asarray(worst, np.float32)
+
+
+def _rounded(one: Looks, other: Looks) -> Cells:
+    """Return by how many cells places may be off because of whole pixels, ``(n, 1, 1)``."""
+    smallest = np.clip(np.minimum(one.sizes, other.sizes).min(axis=1), 1, ROUNDED_FROM_PX)
+    return np.asarray(ROUNDED_PX * GRID / smallest, np.float32)[:, None, None]
+
+
+def _coloured(chroma: NDArray[np.float32], other: Looks) -> NDArray[np.float32]:
+    """Return colour differences with the cast and the saturation of the other's, as far as a copy may have others."""
+    inner = slice(1, -1)
+    mine, theirs = (each[:, :, inner, inner] for each in (chroma, other.chroma))
+    means = [each.mean(axis=(2, 3), keepdims=True) for each in (mine, theirs)]
+    along = ((mine - means[0]) * (theirs - means[1])).sum(axis=(1, 2, 3))
+    ridge = _RIDGE_CHROMA * mine[0].size
+    vivid = (along + ridge) / (((mine - means[0]) ** 2).sum(axis=(1, 2, 3)) + ridge)
+    vivid = np.clip(vivid, 1 / SATURATED_MOST, SATURATED_MOST)[:, None, None, None]
+    most = np.where(other.luma.std(axis=(1, 2)) < FLAT, 0.0, CAST_MOST)[:, None, None, None]
+    cast = np.clip(means[1] - vivid * means[0], -most, most)
+    return np.asarray(vivid * chroma + cast, np.float32)
 
 
 def _registered(one: Cells, other: Cells) -> tuple[FloatMatrix, FloatMatrix]:
