@@ -5,22 +5,23 @@ from numpy.typing import NDArray
 
 from retrieval.types import FloatMatrix, Track
 
-COURSE_ALIKE = 0.9
+COURSE_ALIKE = 0.75
 """Cosine of two courses below which videos are not compared moment by moment."""
 MATCHING = 0.75
-"""Share of moments that must match for two videos to look identical."""
-LENGTH_S, LENGTH_SHARE = 1.0, 0.02
+"""Share of what was seen that must match for two videos to look identical."""
+LENGTH_S, LENGTH_SHARE = 1.0, 0.12
 """By how many seconds, or what share, the lengths of copies may differ."""
 
 _LUMA = 64
 _PARTS, _LOOKS = 8, 32
-_EVERY_S, _FEWEST, _MOST = 0.5, 8, 240
-_SLIP_S = 1.0
+_MOST = 240
+_SLIP_S, _NEARBY_S = 1.0, 0.15
+_LEAST_KNOWN = 0.2
 _MEAN, _PEAK, _CHROMA, _MOVING = 8.0, 32.0, 20.0, 0.7
 
 
 def comparable(one_s: float, other_s: float) -> bool:
-    """Return whether videos of these lengths, in seconds, may be copies of one another."""
+    """Return whether videos of these lengths, in seconds, may be copies of one another, also at another speed."""
     return abs(one_s - other_s) <= max(LENGTH_S, LENGTH_SHARE * max(one_s, other_s))
 
 
@@ -38,9 +39,12 @@ def course(track: Track, length_s: float) -> FloatMatrix:
 
 
 def matching(one: Track, other: Track, one_s: float, other_s: float) -> float:
-    """Return the share of moments of each video, 0-1, at which the other shows the same; the lesser of the two.
+    """Return which share of what was seen of each video, 0-1, the other shows at the same time; the lesser of the two.
 
-    A moment is compared with what the other shows within a second of the same part of its length, so the order counts.
+    A look is compared with what the other shows within a second of the same part of its length, so the order counts. It
+    is left out where the other was not looked at nearby and shows something else before and after: of a video with
+    keyframes close together only these are in its track. Where that leaves less than a fifth, nothing is known, and 0
+    is returned.
     """
     if not len(one.at_s) or not len(other.at_s) or not comparable(one_s, other_s):
         return 0.0
@@ -48,18 +52,38 @@ def matching(one: Track, other: Track, one_s: float, other_s: float) -> float:
 
 
 def _found(one: Track, other: Track, one_s: float, other_s: float) -> float:
-    count = int(np.clip(max(one_s, other_s) / _EVERY_S, _FEWEST, _MOST))
-    parts = (np.arange(count) + 0.5) / count
+    places = _some(len(one.at_s))
+    shown_s = np.diff(one.at_s[places], append=max(one_s, float(one.at_s[-1])))
+    shown_s = np.maximum(shown_s, 1e-3)
+    times_s = one.at_s[places] * (other_s / one_s if one_s > 0 else 1.0)
     theirs = _cells(other)
-    mine = _toned(_cells(one)[_shown(one, parts * one_s)], theirs[_shown(other, parts * other_s)])
+    mine = _toned(_cells(one)[places], theirs[_shown(other, times_s)])
     low, high = (limit(theirs[:-1], theirs[1:]) if len(theirs) > 1 else theirs for limit in (np.minimum, np.maximum))
-    first = np.minimum(_shown(other, parts * other_s - _SLIP_S), len(low) - 1)
-    last = _shown(other, parts * other_s + _SLIP_S)
-    same = [
-        _same(look, low[begin : end + 1], high[begin : end + 1])
-        for look, begin, end in zip(mine, first, last, strict=True)
-    ]
-    return float(np.mean(same))
+    first = np.minimum(_shown(other, times_s - _SLIP_S), len(low) - 1)
+    last = _shown(other, times_s + _SLIP_S)
+    same = np.array(
+        [
+            _same(look, low[begin : end + 1], high[begin : end + 1])
+            for look, begin, end in zip(mine, first, last, strict=True)
+        ]
+    )
+    known = same | (_apart_s(other, times_s) <= _NEARBY_S)
+    if shown_s[known].sum() < _LEAST_KNOWN * shown_s.sum():
+        return 0.0
+    return float(shown_s[same].sum() / shown_s[known].sum())
+
+
+def _some(count: int) -> NDArray[np.int64]:
+    """Return the places of all looks, or of so many that comparing them does not take long."""
+    return np.unique(np.linspace(0, count - 1, min(count, _MOST)).astype(np.int64))
+
+
+def _apart_s(track: Track, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far from each of the times the track's nearest look is, in seconds."""
+    before = _shown(track, times_s)
+    after = np.minimum(before + 1, len(track.at_s) - 1)
+    apart: NDArray[np.float64] = np.minimum(np.abs(track.at_s[before] - times_s), np.abs(track.at_s[after] - times_s))
+    return apart
 
 
 def _same(look: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]) -> bool:

@@ -128,6 +128,18 @@ def test_a_larger_file_is_to_be_looked_at(desk):
     assert told([group]) == [{"enlarged.jpg": "identical keep", "original.png": "identical look"}]
 
 
+def test_videos_that_show_the_same_from_beginning_to_end(desk):
+    desk.clip("a.mp4", 1, 2, 3)
+    desk.clip("small.webm", 1, 2, 3, size=(120, 90), fps=15)
+    desk.clip("another end.mp4", 1, 2, 4)
+    desk.clip("another order.mp4", 3, 2, 1)
+    desk.clip("a part.mp4", 1, 2)
+    desk.index()
+    (group,) = desk.find()
+    assert told([group]) == [{"a.mp4": "identical keep", "small.webm": "identical look"}]
+    assert group.members[1].reason == "looks the same at almost all times; play both"
+
+
 def test_a_burst_does_not_chain(desk):
     """Each is like the next, and the first like nothing of the last."""
     wide = photo(5).resize((1600, 1200))
