@@ -31,7 +31,6 @@ class Sort(StrEnum):
     score = "score"
     date = "date"
     path = "path"
-    video = "video"
 
 
 class FusionName(StrEnum):
@@ -76,12 +75,7 @@ class Request:
     ] = ""
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10
     offset: Annotated[int, typer.Option("--offset", min=0, help="Skip this many hits first.")] = 0
-    per_video: Annotated[
-        int, typer.Option("--per-video", metavar="N", min=1, help="How many moments of one video at most.")
-    ] = 3
-    sort: Annotated[
-        Sort, typer.Option("--sort", help="Order of the best k: by score, date or path, or each video's together.")
-    ] = Sort.score
+    sort: Annotated[Sort, typer.Option("--sort", help="Order of the best k: by score, date or path.")] = Sort.score
     fusion: Annotated[
         FusionName, typer.Option("--fusion", help="How parts come together: as vectors, by ranks, by scores, or both.")
     ] = FusionName.early
@@ -186,7 +180,6 @@ def asking(request: Request, *, explain: bool = False) -> Iterator[Asking]:
     language = parse_language(request.lang) if request.lang else None
     options = SearchOptions(
         offset=request.offset,
-        per_video=request.per_video,
         sort=request.sort.value,
         explain=explain,
         prompt=prompt_named(request.prompt, settings.prompts),
