@@ -26,8 +26,8 @@ class Videos:
     """Groups videos and compares the members of a group.
 
     A video without a track is known by its bytes, and where similar ones count by the vectors of its frames.
-    Identical: their tracks match at nearly all times (see ``ranking.courses``). Similar: of sixteen moments evenly over their lengths, the frames
-    are, on average, as near to one another as similar pictures are.
+    Identical: their tracks match at nearly all times (see ``ranking.courses``). Similar: of sixteen moments evenly over
+    their lengths, the frames are, on average, as near to one another as similar pictures are.
     """
 
     def __init__(self, collection: "Collection", units: Sequence[Unit], similar: bool) -> None:
