@@ -74,6 +74,31 @@ def test_what_is_taken_away_lowers_only_what_is_in_its_list(fuse, given):
             assert (added[inside, part] <= 0).all()
 
 
+@pytest.mark.parametrize("fuse", [fuse_scores, fuse_ranks])
+@given(found(), st.randoms())
+def test_the_order_of_parts_and_of_lists_does_not_matter(fuse, given, random):
+    hits, lists, weights = given
+    order = list(range(len(weights)))
+    random.shuffle(order)
+    shuffled = [np.array(random.sample(lists[part].tolist(), len(lists[part]))) for part in order]
+    turned = fuse(hits[:, order], shuffled, [weights[part] for part in order])
+    assert turned == pytest.approx(fuse(hits, lists, weights)[:, order], rel=1e-9, abs=1e-9)
+    assert fuse_anew(hits[:, order], [weights[part] for part in order]) == pytest.approx(
+        fuse_anew(hits, weights)[:, order], rel=1e-9, abs=1e-9
+    )
+
+
+@given(st.integers(0, 30), st.randoms())
+def test_one_list_of_places_is_that_list(count, random):
+    places = list(range(1, count + 1))
+    random.shuffle(places)
+    column = np.array(places, float).reshape(-1, 1)
+    added = fuse_places(column, np.ones_like(column))[:, 0]
+    assert np.argsort(-added, kind="stable").tolist() == np.argsort(places, kind="stable").tolist()
+    two = np.concatenate([column, np.zeros_like(column)], axis=1)  # and a list in which nothing was found
+    assert fuse_places(two, np.ones_like(two)).sum(axis=1) == pytest.approx(added / 2)
+
+
 def test_the_first_of_all_lists_gets_one():
     lists = [np.array([0.9, 0.5, 0.1]), np.array([0.3, 0.2, 0.1])]
     hits = np.array([[0.9, 0.3], [0.9, 0.05], [0.5, 0.2]])
@@ -109,4 +134,4 @@ def test_ranking_anew_puts_parts_on_one_scale(given):
 def test_places_are_fused_by_their_shares():
     places = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     shares = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.5], [1.0, 1.0]])
-    assert fuse_places(places, shares).sum(axis=1) == pytest.approx([1.0, 61 / 62 / 2, 0.25, 0.0])
+    assert fuse_places(places, shares).sum(axis=1) == pytest.approx([1.0, 6 / 7 / 2, 0.25, 0.0])

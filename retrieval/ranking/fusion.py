@@ -18,6 +18,13 @@ RECALL = 300
 """How many items are looked up for the whole query before they are ranked anew (``hybrid``)."""
 RRF_K = 60
 """How little the first places of a list stand out in reciprocal rank fusion."""
+PLACES_K = 5
+"""The same for lists of looks and of words.
+
+Chosen on half of the pictures of Flickr8k's dev split, every second of them named by a caption: with 60, what is in
+both lists goes before the first of one, and the right picture is first less often than by looks alone (24.8 % of the
+time against 30.6 %; with 5 it is 34.8 %).
+"""
 
 _LEAST_SPREAD = 1e-6
 
@@ -72,9 +79,10 @@ def fuse_places(places: Scores, shares: Scores) -> Scores:
     """Return what each of some lists adds to each hit by its place there, ``(n, lists)``: reciprocal rank fusion.
 
     ``places`` are 1 for the first, 0 for what is not in a list; ``shares``, 0 to 1, weigh each place. All lists count
-    alike, and what is first in all with a share of 1 gets 1.
+    alike, and what is first in all with a share of 1 gets 1. What is missing in a list may merely be unknown to it (a
+    picture without a telling name), so that k is 5: the first places of each list stand out.
     """
-    added = shares * (RRF_K + 1) / (RRF_K + np.maximum(places, 1)) / places.shape[1]
+    added = shares * (PLACES_K + 1) / (PLACES_K + np.maximum(places, 1)) / places.shape[1]
     return np.where(places > 0, added, 0.0)
 
 

@@ -151,3 +151,31 @@ def test_a_page_of_the_hits(prepared: Library) -> None:
 def test_a_page_of_no_hits_is_a_page(prepared: Library) -> None:
     ran = run_process("search", "red", "--where", "width>9999", "--format", "html", "-c", prepared.collection)
     assert "Nothing was found." in Page(ran.stdout.decode()).text
+
+
+@pytest.mark.parametrize("fusion", ["rrf", "scores", "hybrid"])
+def test_parts_may_be_fused_otherwise(prepared: Library, fusion: str) -> None:
+    args = ["red", "+", "blue", "-c", prepared.collection, "-k", "4", "--explain"]
+    found = hits(*args, "--fusion", fusion)
+    assert "red then blue.mp4" in names(found)
+    for one in found:
+        assert sum(part["share"] for part in one["parts"]) == pytest.approx(one["score"], abs=1e-6)
+    assert [one["score"] for one in found] != [one["score"] for one in hits(*args)]
+
+
+def test_words_of_names_and_folders_find_files(prepared: Library) -> None:
+    args = ["drawings of blue", "-c", prepared.collection]
+    assert set(names(hits(*args, "--match", "words"))) == {
+        "drawing 1.jpg", "drawing 2.jpg", "blue.png", "red then blue.mp4",
+    }  # fmt: skip
+    assert names(hits("clips", "-c", prepared.collection, "--match", "words")) == ["red then blue.mp4"]
+    assert len(hits(*args, "--match", "both")) == 10
+    assert hits("xylophone", "-c", prepared.collection, "--match", "words") == []
+
+
+@pytest.mark.parametrize("match", ["words", "both"])
+def test_words_are_wanted_to_match_words(prepared: Library, match: str) -> None:
+    ran = run("search", "--like", prepared.media / "red.png", "--match", match, "-c", prepared.collection)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--match visual" in ran.err
+    assert len(ran.err.splitlines()) == 1
