@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from retrieval.config import Cut as Cut
     from retrieval.config import ModelSpec as ModelSpec
     from retrieval.config import Sampling as Sampling
     from retrieval.config import SearchOptions as SearchOptions
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from retrieval.store import ItemRow as ItemRow
     from retrieval.store import Manifest as Manifest
     from retrieval.store import Stats as Stats
+    from retrieval.types import Cutting as Cutting
     from retrieval.types import Details as Details
     from retrieval.types import Hit as Hit
     from retrieval.types import Hits as Hits
@@ -61,6 +63,8 @@ _HOME = {
     "Collection": "store",
     "CollectionError": "errors",
     "CollectionNotFound": "errors",
+    "Cut": "config",
+    "Cutting": "types",
     "Details": "types",
     "Embedder": "embedding",
     "FileRecord": "store",

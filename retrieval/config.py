@@ -5,6 +5,7 @@ Settings come, first found wins, from the command line, the environment (``SIGHT
 names in lower case without the prefix, and a table ``prompts``).
 """
 
+import math
 import os
 import re
 import tomllib
@@ -27,6 +28,7 @@ IndexChoice = Literal["auto", "flat", "ivfpq", "rabitq", "hnsw"]
 Level = Literal["exact", "identical", "similar"]
 """How alike two files are: the same bytes; the same picture in another form; the same scene."""
 Hidden = Literal["none", "exact", "identical", "similar"]
+CutKind = Literal["none", "auto", "score"]
 
 DEFAULT_MODEL = "starter"
 
@@ -138,6 +140,50 @@ class Sampling:
         return f"every:{self.every_s:g}s" if self.mode == "every" else self.mode
 
 
+FALSE_ALARMS = 0.05
+LEAST_FALSE_ALARMS, MOST_FALSE_ALARMS = 0.005, 0.5
+_CUT = re.compile(r"auto(?::(\S+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which hits are left out because they are not what was asked for.
+
+    ``none``: none. ``score``: those that score below ``value``. ``auto``: decided for each query (see ``ranking.cut``);
+    ``value`` is the rate of false alarms, the share of queries for what is not there that are answered all the same.
+    """
+
+    kind: CutKind = "none"
+    value: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> "Cut":
+        """Read ``none``, ``auto``, ``auto:0.01`` or a score such as ``0.3``.
+
+        Raises:
+            OptionError: the text is none of these, or a rate outside 0.005 to 0.5.
+        """
+        if text == "none":
+            return cls()
+        automatic = _CUT.fullmatch(text)
+        written = (automatic[1] or str(FALSE_ALARMS)) if automatic else text
+        try:
+            value = float(written)
+        except ValueError:
+            value = math.nan
+        if automatic and LEAST_FALSE_ALARMS <= value <= MOST_FALSE_ALARMS:
+            return cls("auto", value)
+        if not automatic and math.isfinite(value):
+            return cls("score", value)
+        message = _("--cut {text!r} is not known; use none, auto, auto:{least} to auto:{most}, or a score such as 0.3")
+        raise OptionError(message.format(text=text[:40], least=LEAST_FALSE_ALARMS, most=MOST_FALSE_ALARMS))
+
+    def __str__(self) -> str:
+        if self.kind == "none":
+            return "none"
+        return f"auto:{self.value:g}" if self.kind == "auto" else f"{self.value:g}"
+
+
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
     """How hits are chosen and shown, beside the query itself.
@@ -146,7 +192,8 @@ class SearchOptions:
     the hits in another order, by path, or newest first (by the wall-clock time that the filter ``date`` compares);
     ``rank`` stays the place by score. ``explain``: hits say what each part of the query added to their score.
     ``prompt``: sentences with ``{}`` in which words are embedded, averaged (see ``embedding.prompts``).
-    ``hide_duplicates``: hits that are at least so alike to a better hit are folded into it.
+    ``hide_duplicates``: hits that are at least so alike to a better hit are folded into it. ``cut``: which hits are
+    left out as irrelevant.
 
     ``fusion``: how the parts of a query come together. ``early``: their vectors are summed by weight. ``rrf``: their
     ranks are, and ``scores``: their scores, in the lists that each finds by itself (late fusion). ``hybrid``: what
@@ -164,6 +211,7 @@ class SearchOptions:
     hide_duplicates: Hidden = "none"
     fusion: Fusion = "early"
     match: Matched = "visual"
+    cut: Cut = Cut()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ def as_jsonl(hits: Hits, leading: Mapping[str, object] | None = None) -> Iterato
     ``taken_at`` where it is not known. The text is plain ASCII: bytes of a name that are no UTF-8 stand as lone
     surrogates (``"\udcff"``), which ``os.fsencode`` turns back after ``json.loads``. Hits that say what each part of
     the query added have one key more, ``parts``; see ``parts_json``. Hits that others were folded into say how many,
-    ``duplicates``, and which, ``also`` (items). ``leading`` comes first in each object.
+    ``duplicates``, and which, ``also`` (items). Hits whose probability is known have ``probability``. ``leading`` comes
+    first in each object.
     """
     for hit in hits.hits:
         yield json_line({**(leading or {}), **_fields(hit)})
@@ -92,8 +93,15 @@ def as_paths(hits: Hits, null: bool = False) -> Iterator[bytes]:
 
 
 def as_rows(hits: Hits) -> list[tuple[str, ...]]:
-    """Return the cells of a table: rank, score, file, moment (``00:00:10.000-00:00:14.000``; empty for a picture)."""
-    return [(str(hit.rank), f"{hit.score:.4f}", visible(hit.path), _moment(hit)) for hit in hits.hits]
+    """Return the cells of a table: rank, score, file, moment (``00:00:10.000-00:00:14.000``; empty for a picture).
+
+    Where probabilities are known there is one cell more, ``0.87``.
+    """
+    return [
+        (str(hit.rank), f"{hit.score:.4f}", visible(hit.path), _moment(hit))
+        + (() if hit.probability is None else (f"{hit.probability:.2f}",))
+        for hit in hits.hits
+    ]
 
 
 def as_told_rows(hits: Hits) -> list[tuple[str, ...]]:
@@ -152,6 +160,7 @@ def _fields(hit: Hit) -> dict[str, object]:
         "taken_at": hit.taken_at,
         **told,
         **alike,
+        **({} if hit.probability is None else {"probability": round(hit.probability, 4)}),
     }
 
 

@@ -191,6 +191,8 @@ class Hit(NamedTuple):
     that it can be used as a query: ``path`` or ``path#t=12.5``. ``shares`` has one entry a part of the query, in their
     order, when they were asked for. ``also`` names the hits that are like this one
     and were folded into it, when that was asked for.
+    ``probability`` is that of the hit being what was asked for, 0 to 1, where it is known: with the automatic cut (see
+    ``SearchOptions.cut``); unlike scores it may be compared between queries.
     """
 
     rank: int
@@ -207,12 +209,33 @@ class Hit(NamedTuple):
     key: int
     shares: tuple[Share, ...] = ()
     also: tuple[str, ...] | None = None
+    probability: float | None = None
+
+
+class Cutting(NamedTuple):
+    """What a cut came to.
+
+    ``relevant`` says whether there is anything relevant at all, ``limit`` is the rate of false alarms or the score that
+    was asked for, ``best`` is the score of the best hit before the cut.
+    Of the automatic cut, ``chance`` is the probability that the collection holds what was asked for, and ``p_value``
+    how often a query for what is not there looks as good; ``None`` for a cut at a score.
+    """
+
+    relevant: bool
+    limit: float
+    best: float
+    chance: float | None = None
+    p_value: float | None = None
 
 
 class Hits(NamedTuple):
-    """The answer to a query, best first; ``searched`` is how many items the filter left to choose from."""
+    """The answer to a query, best first; ``searched`` is how many items the filter left to choose from.
+
+    ``cut`` is what the cut came to, ``None`` without one or where it could not be made (a note says why).
+    """
 
     query: Query
     hits: tuple[Hit, ...]
     searched: int
     notes: tuple[str, ...] = ()
+    cut: Cutting | None = None

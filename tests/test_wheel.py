@@ -31,7 +31,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_the_two_packages_and_the_model(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"retrieval", "indexer"}
-    for wanted in ("model.json", "image.onnx", "text.onnx", "tokenizer.json", "README.md"):
+    for wanted in (
+        "model.json",
+        "image.onnx",
+        "text.onnx",
+        "tokenizer.json",
+        "relevance.json",
+        "relevance.npz",
+        "README.md",
+    ):
         assert f"retrieval/models/starter/{wanted}" in names
     assert any(name.startswith("retrieval/store/migrations/") for name in names)
     assert not any("__pycache__" in name for name in names)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from retrieval.config import SearchOptions
     from retrieval.search import Searcher
     from retrieval.store import Collection
-    from retrieval.types import Hits, Query
+    from retrieval.types import Cutting, Hits, Query
 
 Own = ParamSpec("Own")
 
@@ -76,6 +76,14 @@ class Request:
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10
     offset: Annotated[int, typer.Option("--offset", min=0, help="Skip this many hits first.")] = 0
     sort: Annotated[Sort, typer.Option("--sort", help="Order of the best k: by score, date or path.")] = Sort.score
+    cut: Annotated[
+        str,
+        typer.Option(
+            "--cut",
+            metavar="none|auto|SCORE",
+            help="Leave out what is not relevant: decided for each query (auto, auto:0.01), or below a score.",
+        ),
+    ] = "none"
     fusion: Annotated[
         FusionName, typer.Option("--fusion", help="How parts come together: as vectors, by ranks, by scores, or both.")
     ] = FusionName.early
@@ -169,7 +177,7 @@ def asking(request: Request, *, explain: bool = False) -> Iterator[Asking]:
         RetrievalError: as ``Collection.open`` and ``embedder_for``.
     """
     settings = settings_for(request.collection, request.device)
-    from retrieval.config import SearchOptions
+    from retrieval.config import Cut, SearchOptions
     from retrieval.embedding import embedder_for
     from retrieval.embedding.languages import parse_language
     from retrieval.embedding.polyglot import Polyglot
@@ -186,6 +194,7 @@ def asking(request: Request, *, explain: bool = False) -> Iterator[Asking]:
         hide_duplicates=request.hide_duplicates.value,
         fusion=request.fusion.value,
         match=request.match.value,
+        cut=Cut.parse(request.cut),
     )
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
         embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
@@ -227,8 +236,21 @@ def _quoted_again(word: str) -> str:
 
 def nothing_found(collection: "Collection", hits: "Hits") -> str:
     """Return what to say when a search found nothing."""
+    if hits.cut is not None and not hits.cut.relevant:
+        return _nothing_relevant(hits.cut, hits.searched)
     if not collection.count():
         return _("the collection is empty; sightseek index FOLDER fills it")
     if not hits.searched:
         return _("nothing found: the collection has nothing that --where selects")
     return _("nothing found")
+
+
+def _nothing_relevant(cut: "Cutting", searched: int) -> str:
+    if cut.p_value is None:
+        message = _("nothing scores {least:g} or more: the best of {count:,} items has {best:.4f}")
+        return message.format(least=cut.limit, count=searched, best=cut.best)
+    message = _(
+        "nothing relevant: {share:.1%} of queries for what is not there look as good, more than the {rate:.1%} allowed "
+        "(--cut auto:RATE); --cut none shows the nearest all the same"
+    )
+    return message.format(share=cut.p_value, rate=cut.limit)

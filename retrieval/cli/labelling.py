@@ -75,8 +75,8 @@ def tag(  # noqa: PLR0913 - a command's options are its parameters
 
     Without FILE, all that the collection has, or what --where selects of it.
     """
+    from retrieval.embedding.kept import label_cache
     from retrieval.labels import Words, builtin_words, read_calibration, read_words, showing, tag_file, word_vectors
-    from retrieval.labels.cache import label_cache
 
     listed = read_words(words) if words is not None else builtin_words()
     given = read_calibration(calibration) if calibration is not None else None
@@ -120,8 +120,8 @@ def describe(  # noqa: PLR0913 - a command's options are its parameters
 
     Without FILE, all that the collection has, or what --where selects of it.
     """
+    from retrieval.embedding.kept import label_cache
     from retrieval.labels import builtin_sentences, describe_file, read_bank, sentence_vectors, showing
-    from retrieval.labels.cache import label_cache
 
     sentences = (read_bank(bank) if bank is not None else builtin_sentences()).sentences
     chosen = _chosen(files, where)

@@ -156,7 +156,9 @@ def _print_table(hits: "Hits", leading: tuple[str, ...] = ()) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("#", _("score"), _("file"), _("moment"), *[_("parts")] * told, *[_("alike")] * folded):
+    probable = hits.hits[0].probability is not None
+    more = [*[_("probability")] * probable, *[_("parts")] * told, *[_("alike")] * folded]
+    for name in ("#", _("score"), _("file"), _("moment"), *more):
         table.add_column(name, justify="right" if len(table.columns) < 2 else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

@@ -17,21 +17,20 @@ from numpy.typing import NDArray
 
 from retrieval.config import DEFAULT_MODEL, ModelSpec
 from retrieval.embedding import Embedder, open_embedder
+from retrieval.embedding.kept import label_cache
 from retrieval.embedding.stream import Embedded, Job, embed_stream
 from retrieval.errors import DatasetError, OptionError, RetrievalError
-from retrieval.labels.cache import label_cache
 from retrieval.labels.calibration import (
     Calibration,
     Quality,
     centred,
-    expected_calibration_error,
     fit_platt,
-    logistic,
 )
 from retrieval.labels.inflection import Vocabulary
 from retrieval.labels.lines import read_lines
 from retrieval.labels.text_vectors import prompts_digest, word_vectors
 from retrieval.labels.words import builtin_words
+from retrieval.ranking import expected_calibration_error, logistic
 from retrieval.types import FloatMatrix
 
 _MOST_BYTES = 256 * 2**20

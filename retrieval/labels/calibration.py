@@ -20,10 +20,10 @@ from retrieval.config import ModelSpec
 from retrieval.errors import OptionError
 from retrieval.labels.text_vectors import prompts_digest
 from retrieval.messages import N_, _, reason_of, retold
+from retrieval.ranking import logistic
 from retrieval.types import FloatMatrix
 
 FORMAT = 1
-BINS = 15
 _BUILTIN = Path(__file__).with_name("starter.json")
 _MOST_BYTES = 2**20
 _ROUNDS = 100
@@ -91,12 +91,6 @@ def centred(pictures: FloatMatrix, cosines: FloatMatrix, centre: NDArray[np.floa
     return found
 
 
-def logistic(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``1 / (1 + exp(-x))``, without overflow."""
-    half: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * values))
-    return half
-
-
 def fit_platt(scores: NDArray[np.float64], true: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the slope and bias of the logistic function that makes ``true`` most likely given ``scores``.
 
@@ -129,19 +123,6 @@ def fit_platt(scores: NDArray[np.float64], true: NDArray[np.bool_]) -> tuple[flo
             break
         loss = after
     return float(found[0]), float(found[1])
-
-
-def expected_calibration_error(chances: NDArray[np.float64], true: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Return the mean distance of stated chance and share of true ones, over ``bins`` equal bins weighted by count.
-
-    The expected calibration error of Naeini, Cooper and Hauskrecht (AAAI 2015); 0 when there is nothing.
-    """
-    if not chances.size:
-        return 0.0
-    place = np.minimum((chances.ravel() * bins).astype(np.int64), bins - 1)
-    stated = np.bincount(place, weights=chances.ravel(), minlength=bins)
-    came = np.bincount(place, weights=true.ravel().astype(np.float64), minlength=bins)
-    return float(np.abs(stated - came).sum() / chances.size)
 
 
 def builtin_calibration() -> Calibration | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.embedding import Embedder
-from retrieval.labels.cache import kept
+from retrieval.embedding.kept import kept
 from retrieval.types import FloatMatrix
 
 TEMPLATES = (

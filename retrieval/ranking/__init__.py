@@ -1,5 +1,6 @@
 """Pure ranking: numbers in, numbers out. Nothing here reads files or a collection."""
 
+from retrieval.ranking.chances import BINS, expected_calibration_error, fit_logistic, logistic
 from retrieval.ranking.mixing import (
     MAX_PROBES,
     Embedded,
@@ -15,6 +16,7 @@ from retrieval.ranking.mixing import (
 from retrieval.ranking.moments import BRIDGE_S, MAX_MOMENT_S, TOLERANCE, Moment, moments
 
 __all__ = [
+    "BINS",
     "BRIDGE_S",
     "MAX_MOMENT_S",
     "MAX_PROBES",
@@ -25,6 +27,9 @@ __all__ = [
     "Moment",
     "best_scores",
     "blend",
+    "expected_calibration_error",
+    "fit_logistic",
+    "logistic",
     "mix",
     "moments",
     "shares",

@@ -27,6 +27,7 @@ class Found(NamedTuple):
     end_s: float | None
     shares: tuple[Share, ...] = ()
     also: tuple["Found", ...] | None = None
+    probability: float | None = None
 
     @property
     def place(self) -> tuple[float, bytes, float]:
@@ -54,6 +55,7 @@ def hit_of(rank: int, found: Found) -> Hit:
         found.key,
         found.shares,
         None if found.also is None else tuple(_named(one) for one in found.also),
+        found.probability,
     )
 
 

@@ -1,6 +1,6 @@
 """Which hits a query has and in which order, by its options; many queries look up the index together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,8 @@ def check_options(options: SearchOptions) -> None:
     Raises:
         QueryError: they do not.
     """
+    if options.cut.kind == "auto" and (options.match != "visual" or options.fusion != "early"):
+        raise QueryError(_("--cut auto judges by how alike things look; leave it out with --match and --fusion"))
     if options.explain and options.match != "visual":
         raise QueryError(
             _("--explain tells what parts add to how alike things look; leave it out with --match words or both")
@@ -50,15 +52,17 @@ def order_of(collection: "Collection", query: Query, read: ReadQuery | None, opt
     return visual
 
 
-def page_of(collection: "Collection", order: Order, k: int, options: SearchOptions) -> list[Found]:
-    """Return hits ``offset`` to ``offset + k`` of an order, with duplicates folded where that is asked for.
+def page_of(
+    collection: "Collection", best: Callable[[int], list[Found]], k: int, options: SearchOptions
+) -> list[Found]:
+    """Return hits ``offset`` to ``offset + k`` of those that ``best(n)`` gives, with duplicates folded if asked for.
 
     Raises:
         KeyError: an item was removed by another process between two looks.
     """
     if options.hide_duplicates == "none":
-        return order.best(options.offset + k)[options.offset :]
-    return Folded(collection, order.best, options.hide_duplicates).page(options.offset, k)
+        return best(options.offset + k)[options.offset :]
+    return Folded(collection, best, options.hide_duplicates).page(options.offset, k)
 
 
 def look_up(collection: "Collection", orders: Sequence[Order], k: int, options: SearchOptions) -> None:

@@ -75,9 +75,10 @@ class Ranked:
         return self._ranking.above(-np.inf, keys, sys.maxsize)
 
     def _matches(self, k: int) -> Matches:
-        taken, self._taken = self._taken, None
-        if taken is not None and taken.keys.shape[1] == k:
-            return taken
+        taken = self._taken
+        if taken is not None and taken.keys.shape[1] >= k:
+            return Matches(taken.keys[:, :k], taken.scores[:, :k])
+        self._taken = None
         return self._collection.search(self._probes, k, self._where)
 
 

@@ -15,6 +15,7 @@ from retrieval.reading import ReadQuery, checked, read_queries
 from retrieval.search.found import Found, hit_of, in_order
 from retrieval.search.look import Order
 from retrieval.search.ordering import check_options, look_up, order_of, page_of
+from retrieval.search.relevance import Relevance
 from retrieval.types import Hit, Hits, Query
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Searcher:
         collection.check_model(embedder.spec)
         self.collection = collection
         self.embedder = embedder
+        self._relevance = Relevance(collection, embedder)
 
     @classmethod
     @contextlib.contextmanager
@@ -85,7 +87,8 @@ class Searcher:
         other files of the same bytes are hits. Files on sources that are offline can be found, files that are gone
         cannot. Where duplicates are hidden, k and offset count what is shown. Other fusions than ``early``, and
         matching words beside looks, go no deeper than some hundreds of hits. What else can be chosen is told by
-        ``SearchOptions``.
+        ``SearchOptions``. With a cut, fewer hits come back: those that are kept are the first of the order, so that
+        pages join all the same.
 
         Raises:
             QueryError: a part that is not to be found, parts that cancel one another out, k < 1, or a bad filter.
@@ -168,12 +171,14 @@ class Searcher:
         return [checked(query) for query in queries]
 
     def _answer(self, asked: "_Asked", k: int, options: SearchOptions) -> Hits:
-        found = page_of(self.collection, asked.order, k, options)
+        kept = self._relevance.cut(options, asked.read, asked.order, asked.query.where)
+        found = page_of(self.collection, kept.best, k, options)
         if options.explain and options.fusion == "early" and asked.read is not None:
             found = self._told(found, asked.read)
         numbered = in_order(enumerate(found, options.offset + 1), options.sort)
-        notes = (*(asked.read.notes if asked.read else ()), *asked.order.notes)
-        return Hits(asked.query, tuple(hit_of(rank, one) for rank, one in numbered), asked.order.searched, notes)
+        notes = (*(asked.read.notes if asked.read else ()), *asked.order.notes, *kept.notes)
+        hits = tuple(hit_of(rank, one) for rank, one in numbered)
+        return Hits(asked.query, hits, asked.order.searched, notes, kept.cutting)
 
     def _told(self, found: list[Found], read: ReadQuery) -> list[Found]:
         """Return the hits with what each part of the query added to their scores."""

@@ -241,6 +241,29 @@ class Collection:
         """
         return self._reader.count(where)
 
+    def growth(self) -> tuple[int, int]:
+        """Return a number that tells the collection from others, and one that rises as items are added."""
+        return self._reader.growth()
+
+    def hits(self, per_video: int, where: Where | None = None) -> int:
+        """Return how many hits a search with this filter can have when a video counts at most ``per_video`` times.
+
+        Raises:
+            QueryError: a filter that cannot be understood.
+        """
+        return self._reader.hits(per_video, where)
+
+    def sample(self, count: int, where: Where | None = None) -> FloatMatrix:
+        """Return the vectors of at most ``count`` of the items that a search with this filter chooses from.
+
+        ``(n, dim) float32``, spread evenly, and the same ones as long as nothing changes.
+
+        Raises:
+            QueryError: a filter that cannot be understood.
+            KeyError: an item was removed by another process between two looks.
+        """
+        return self._reader.sample(count, where)
+
     def keys(self, where: Where | None = None) -> Keys:
         """Return the keys of the items that a search with this filter chooses from, ``(n,) int64``, by path and time.
 

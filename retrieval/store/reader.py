@@ -290,6 +290,46 @@ class Reader:
         sql = f"SELECT count(*) {_CHOSEN} AND {clause.sql}"
         return int(self.rows(sql, *clause.values)[0][0])
 
+    def growth(self) -> tuple[int, int]:
+        """Return what tells the collection from others, and the greatest key that was ever given to an item it has."""
+        (found,) = self.rows("SELECT lineage, (SELECT coalesce(max(key), 0) FROM items) FROM meta")
+        return int(found[0]), int(found[1])
+
+    def hits(self, per_video: int, where: Where | None = None) -> int:
+        """Return how many hits a search with this filter can have when a video counts at most ``per_video`` times."""
+        clause = None if where is None else compile_where(where)
+        condition, values = ("1", []) if clause is None else (clause.sql, clause.values)
+        sql = f"""SELECT coalesce(sum(n - ?), 0) FROM (
+            SELECT count(*) AS n {_CHOSEN} AND f.kind = 'video' AND {condition} GROUP BY f.id HAVING n > ?)"""
+        return self.count(where) - int(self.rows(sql, per_video, *values, per_video)[0][0])
+
+    def sample(self, count: int, where: Where | None = None) -> FloatMatrix:
+        """Return the vectors of at most ``count`` of the items that a search chooses from, ``(n, dim) float32``.
+
+        They are spread evenly, and the same ones as long as nothing changes.
+
+        Raises:
+            KeyError: one was removed between two looks.
+            ModelMismatch: the model is no longer the collection's.
+        """
+        if where is None:
+            found = self._drawn(2 * count)
+            if len(found) >= count:
+                return found[np.linspace(0, len(found) - 1, count).astype(np.int64)]
+        keys = self.keys(where)
+        return self.vectors(keys[np.linspace(0, len(keys) - 1, min(count, len(keys))).astype(np.int64)])
+
+    def _drawn(self, count: int) -> FloatMatrix:
+        """Return the vectors of the items that have one of ``count`` keys, evenly from the least to the greatest."""
+        model_id, dim = self._model
+        least, most = self.rows("SELECT min(key), max(key) FROM items WHERE model_id = ?", model_id)[0]
+        if least is None or most - least < count:
+            return np.empty((0, dim), np.float32)
+        keys = json.dumps(np.linspace(least, most, count).astype(np.int64).tolist())
+        sql = """SELECT i.vector FROM items i JOIN files f ON f.id = i.file_id
+            WHERE i.key IN (SELECT value FROM json_each(?)) AND +i.model_id = ? AND NOT f.gone ORDER BY i.key"""
+        return decoded([blob for (blob,) in self.rows(sql, keys, model_id)], dim)
+
     def keys(self, where: Where | None = None) -> Keys:
         """Return the keys of the items that a search with this filter chooses from, ordered by path, time and key."""
         clause = None if where is None else compile_where(where)

@@ -16,12 +16,11 @@ from retrieval.labels.calibration import (
     Calibration,
     Quality,
     builtin_calibration,
-    expected_calibration_error,
     fit_platt,
-    logistic,
     read_calibration,
 )
 from retrieval.labels.text_vectors import prompts_digest
+from retrieval.ranking import expected_calibration_error, logistic
 
 QUALITY = Quality(5, 7, 0.2, 0.01, 0.3, 0.05, 0.4)
 SPEC = ModelSpec("m", 3, "ab" * 32, Preprocessing(8, 8))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from retrieval.embedding import Embedder, open_embedder
-from retrieval.labels import cache
-from retrieval.labels.cache import kept
+from retrieval.embedding import kept as keeping
+from retrieval.embedding.kept import kept
 from retrieval.labels.text_vectors import TEMPLATES, sentence_vectors, word_vectors
 from tests.model_makers import write_tiny_model
 
@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_used_is_no_error(tmp_path: Path) -> None:
 
 def test_the_folder_stays_bounded_and_the_oldest_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.ones((40, 8), dtype=np.float32)
-    monkeypatch.setattr(cache, "_MOST_BYTES", 3 * (128 + rows.size * 2))
+    monkeypatch.setattr(keeping, "_MOST_BYTES", 3 * (128 + rows.size * 2))
     for at, name in enumerate("abc"):
         kept(tmp_path, name, rows.shape, lambda: rows)
         os.utime(tmp_path / f"{name}.npy", (1000 + at, 1000 + at))
