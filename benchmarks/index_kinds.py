@@ -26,8 +26,10 @@ from benchmarks.machine import machine
 from retrieval.config import IndexKind, IndexSpec
 from retrieval.store import approximate, building, exact
 from retrieval.store.approximate import Approximate
+from retrieval.store.flat import Flat
+from retrieval.store.nearest import nearest
 from retrieval.store.records import Mark
-from retrieval.store.vectors import Flat, nearest, save
+from retrieval.store.vectors import save
 from retrieval.types import FloatMatrix
 
 faiss: Any = _faiss
@@ -43,7 +45,8 @@ import numpy as np
 import faiss
 from retrieval.config import IndexSpec
 from retrieval.store.records import Mark
-from retrieval.store.vectors import load, nearest
+from retrieval.store.nearest import nearest
+from retrieval.store.vectors import load
 import json
 faiss.omp_set_num_threads(1)
 def anonymous():

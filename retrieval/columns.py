@@ -12,7 +12,7 @@ _CLOSING = "，。、；：！？）》」』】”’％…"
 _OPENING = "（《「『【“‘"
 # A run of spaces; one wide character with the marks that hold on to it; or a word.
 _WIDE = r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]"
-_PIECES = re.compile(rf" +|[{_OPENING}]*{_WIDE}[{_CLOSING}]*|(?:(?!{_WIDE})[^ ])+[{_CLOSING}]*")
+_PIECES = rf" +|[{_OPENING}]*{_WIDE}[{_CLOSING}]*|(?:(?!{_WIDE})[^ ])+[{_CLOSING}]*"
 
 
 def cells(text: str) -> int:
@@ -32,7 +32,7 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
 def wrapped(text: str, width: int) -> list[str]:
     """Break a paragraph into lines of at most ``width`` cells (a longer word stays whole)."""
     lines, line = [], ""
-    for piece in _PIECES.findall(text):
+    for piece in re.findall(_PIECES, text):
         if cells(line) + cells(piece.rstrip()) > width and line.strip():
             lines.append(line.rstrip())
             line = ""

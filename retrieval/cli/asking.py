@@ -162,7 +162,7 @@ def answered(request: Request, *, explain: bool = False) -> Iterator[Answer]:
         RetrievalError: as ``Collection.open``, ``embedder_for`` and ``Searcher.search``.
     """
     query = query_of(request)
-    with asking(request, explain=explain) as (collection, searcher, options):
+    with asking(request, explain=explain, briefly=True) as (collection, searcher, options):
         hits = searcher.search(query, request.k, options)
         for note in (*collection.notes, *hits.notes):
             say(retold(note))
@@ -170,8 +170,8 @@ def answered(request: Request, *, explain: bool = False) -> Iterator[Answer]:
 
 
 @contextmanager
-def asking(request: Request, *, explain: bool = False) -> Iterator[Asking]:
-    """Open the collection of a request, with its model, for the block.
+def asking(request: Request, *, explain: bool = False, briefly: bool = False) -> Iterator[Asking]:
+    """Open the collection of a request, with its model, for the block; ``briefly`` where only one query is asked.
 
     Raises:
         RetrievalError: as ``Collection.open`` and ``embedder_for``.
@@ -197,7 +197,7 @@ def asking(request: Request, *, explain: bool = False) -> Iterator[Asking]:
         cut=Cut.parse(request.cut),
     )
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
-        embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device), language)
+        embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device, briefly=briefly), language)
         yield Asking(opened, Searcher(opened, embedder), options)
 
 

@@ -13,12 +13,15 @@ __all__ = ["Embedder", "check_files", "embedder_for", "model_folder", "open_embe
 _STARTER = Path(__file__).resolve().parent.parent / "models" / DEFAULT_MODEL
 
 
-def open_embedder(model: str = DEFAULT_MODEL, device: Device = "auto", threads: int = 0) -> Embedder:
+def open_embedder(
+    model: str = DEFAULT_MODEL, device: Device = "auto", threads: int = 0, *, briefly: bool = False
+) -> Embedder:
     """Open a model by name; weights are loaded when first needed, and nothing is ever downloaded.
 
     ``model`` is ``starter`` (built in), a folder that holds ``model.json`` or ``open_clip_config.json``, ``ARCH/TAG``
     or ``hf-hub:org/name`` of OpenCLIP, or ``ARCH@FILE`` for a checkpoint at hand. ``threads`` 0 means one for each
-    processor.
+    processor. ``briefly`` is for a process that embeds a query and ends: the text tower of a folder is read sooner, and
+    is slower from then on.
 
     Raises:
         ModelNotFound: there is no such model, its weights are not on this machine, or it needs the extra ``clip``.
@@ -29,7 +32,7 @@ def open_embedder(model: str = DEFAULT_MODEL, device: Device = "auto", threads: 
         from retrieval.embedding.onnx import OnnxEmbedder
 
         name = model if model == DEFAULT_MODEL else str(folder)
-        return OnnxEmbedder(folder, name, device, threads)
+        return OnnxEmbedder(folder, name, device, threads, briefly=briefly)
     from retrieval.embedding.names import parse_name
 
     clip_name = parse_name(model if folder is None else str(folder))
@@ -38,14 +41,14 @@ def open_embedder(model: str = DEFAULT_MODEL, device: Device = "auto", threads: 
     return OpenClipEmbedder(clip_name, device, threads)
 
 
-def embedder_for(spec: ModelSpec, device: Device = "auto", threads: int = 0) -> Embedder:
-    """Open again the model that made a collection.
+def embedder_for(spec: ModelSpec, device: Device = "auto", threads: int = 0, *, briefly: bool = False) -> Embedder:
+    """Open again the model that made a collection; for the rest see ``open_embedder``.
 
     Raises:
         ModelMismatch: what is under that name today gives other vectors.
         ModelNotFound: it is no longer there.
     """
-    found = open_embedder(spec.name, device, threads)
+    found = open_embedder(spec.name, device, threads, briefly=briefly)
     if found.spec.fingerprint() != spec.fingerprint():
         raise ModelMismatch(
             _(

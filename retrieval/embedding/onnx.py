@@ -31,8 +31,12 @@ class OnnxEmbedder(ImageInput):
     many threads.
     """
 
-    def __init__(self, folder: Path, name: str, device: Device = "auto", threads: int = 0) -> None:
-        """Read ``model.json``; ``threads`` 0 means one for each processor.
+    def __init__(
+        self, folder: Path, name: str, device: Device = "auto", threads: int = 0, *, briefly: bool = False
+    ) -> None:
+        """Read ``model.json``; ``threads`` 0 means one for each processor, ``briefly`` leaves the text graph as it is.
+
+        Optimising a graph takes longer than running it a few times as it stands; the vectors agree to 1e-6.
 
         Raises:
             ModelError: the folder is not usable, or CUDA was asked for and is not there.
@@ -40,7 +44,7 @@ class OnnxEmbedder(ImageInput):
         self.folder: ModelFolder = read_model_folder(folder)
         self.spec = self.folder.spec(name)
         self.dim = self.folder.dim
-        self._threads = threads or processors()
+        self._threads, self._briefly = threads or processors(), briefly
         self._providers = _providers(device)
         self.batch_size = _BATCH_CUDA if len(self._providers) > 1 else _BATCH_CPU
         self._lock = threading.Lock()
@@ -176,7 +180,7 @@ class OnnxEmbedder(ImageInput):
     def _text_tower(self) -> tuple["InferenceSession", "Tokenizer"]:
         with self._lock:
             if self._text is None:
-                session = self._load(self.folder.text_file)
+                session = self._load(self.folder.text_file, optimised=not self._briefly)
                 self._check(session, "input_ids", ())
                 self._text = session, self._tokenizer()
             return self._text
@@ -225,7 +229,7 @@ class OnnxEmbedder(ImageInput):
                 )
             )
 
-    def _load(self, file: str) -> "InferenceSession":
+    def _load(self, file: str, optimised: bool = True) -> "InferenceSession":
         import onnxruntime
 
         path = self.folder.path / file
@@ -237,6 +241,9 @@ class OnnxEmbedder(ImageInput):
         options.inter_op_num_threads = 1
         # Waiting threads must not spin: the processors are shared with the threads that decode.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if not optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.add_session_config_entry("session.disable_prepacking", "1")
         # Batches differ in size, and plans kept for each size would only hold memory.
         options.enable_mem_pattern = False
         options.log_severity_level = 3

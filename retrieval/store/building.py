@@ -13,8 +13,9 @@ from retrieval.store import approximate, exact
 from retrieval.store import reader as catalog
 from retrieval.store.approximate import Approximate
 from retrieval.store.exact import Exact
+from retrieval.store.flat import Flat
+from retrieval.store.nearest import VectorIndex
 from retrieval.store.records import Mark
-from retrieval.store.vectors import Flat, VectorIndex
 from retrieval.types import FloatMatrix
 
 LARGE = 60_000
@@ -63,10 +64,12 @@ def _outgrown(spec: IndexSpec, index: VectorIndex) -> bool:
     return len(index) >= GROWTH * max(1, spec.trained_on) or removed > STALE * max(1, index.total)
 
 
-def fill(index: VectorIndex, connection: sqlite3.Connection, at: Mark, generation: int = -1) -> None:
-    """Add what the catalog holds of later generations."""
-    for keys, rows in catalog.stored_vectors(connection, at, generation):
-        index.add(keys, rows)
+def _filled(connection: sqlite3.Connection, at: Mark, chosen: bool = False) -> Flat:
+    """Return an exact index of all the catalog holds."""
+    flat = Flat(at.dim, chosen=chosen)
+    for keys, rows in catalog.stored_vectors(connection, at):
+        flat.add(keys, rows)
+    return flat
 
 
 def build(spec: IndexSpec, connection: sqlite3.Connection, at: Mark, file: Path | None) -> Flat | Approximate:
@@ -77,9 +80,7 @@ def build(spec: IndexSpec, connection: sqlite3.Connection, at: Mark, file: Path 
     """
     count = catalog.tally(connection, at)[0]
     if spec.kind == "flat" or not spec.trained_on or count < max(SMALL, approximate.POINTS_A_LIST * spec.lists // 4):
-        flat = Flat(at.dim)
-        fill(flat, connection, at)
-        return flat
+        return _filled(connection, at)
     return encoded(spec, _copied(connection, at, file))
 
 
@@ -88,9 +89,7 @@ def train(
 ) -> Flat | Approximate:
     """Return an index of all the catalog holds, of the kind of ``fresh``, trained and tuned; see ``tune``."""
     if fresh.kind == "flat":
-        flat = Flat(at.dim, chosen=fresh.chosen)
-        fill(flat, connection, at)
-        return flat
+        return _filled(connection, at, fresh.chosen)
     index = encoded(fresh, _copied(connection, at, file))
     tune(index, questions)
     return index

@@ -15,13 +15,16 @@ from retrieval.messages import _, ngettext, reason_of
 from retrieval.store import exact, seal
 from retrieval.store import reader as catalog
 from retrieval.store.lock import SharedLock
+from retrieval.store.nearest import nearest
 from retrieval.store.reader import OTHER_MODEL, Reader
 from retrieval.store.records import Mark
 from retrieval.store.seal import IndexDamaged, Seal
 from retrieval.types import FloatMatrix, Keys, Matches, Where
 
 if TYPE_CHECKING:
-    from retrieval.store.vectors import Allowed, VectorIndex
+    from retrieval.store.approximate import Approximate
+    from retrieval.store.flat import Flat
+    from retrieval.store.nearest import Allowed
 
 FILE = "vectors.faiss"
 
@@ -40,7 +43,7 @@ class LiveIndex:
         self._writable = writable
         self._notes = notes
         self._lock = SharedLock()
-        self._index: VectorIndex | None = None
+        self._index: Flat | Approximate | None = None
         self._at: Mark | None = None
 
     def search(self, queries: FloatMatrix, k: int, where: Where | None, model_id: int) -> Matches:
@@ -49,8 +52,6 @@ class LiveIndex:
         Raises:
             ModelMismatch: the active model is no longer ``model_id``, so the queries are vectors of another space.
         """
-        from retrieval.store.vectors import nearest
-
         with self._reader.snapshot() as connection:
             at = catalog.mark(connection)
             if at.model_id != model_id:
@@ -168,10 +169,9 @@ class LiveIndex:
 
     def _catch_up(self, connection: sqlite3.Connection, at: Mark, generation: int) -> None:
         assert self._index is not None
-        from retrieval.store.building import fill
-
         self._index.remove(catalog.removed_keys(connection, generation))
-        fill(self._index, connection, at, generation)
+        for keys, rows in catalog.stored_vectors(connection, at, generation):
+            self._index.add(keys, rows)
 
     def _load(self, connection: sqlite3.Connection, at: Mark) -> None:
         """Take the file if it can be caught up, else build the index anew."""

@@ -9,8 +9,8 @@ import unicodedata
 from functools import lru_cache
 
 HAN_AND_KANA = "\u2e80-\u2fdf\u3005-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-_WORD = re.compile(rf"[{HAN_AND_KANA}]|[^\W{HAN_AND_KANA}]+")
-_WORD_PATTERN = re.compile(rf"[{HAN_AND_KANA}]|(?:[^\W{HAN_AND_KANA}]|[*?])+")
+_WORD = rf"[{HAN_AND_KANA}]|[^\W{HAN_AND_KANA}]+"
+_WORD_PATTERN = rf"[{HAN_AND_KANA}]|(?:[^\W{HAN_AND_KANA}]|[*?])+"
 
 
 def text_matches(pattern: str, text: str) -> bool:
@@ -24,7 +24,7 @@ def words_match(pattern: str, text: str) -> bool:
     A word is a run of letters and digits; in scripts that are written without spaces, each character is one.
     """
     wanted = _wanted(pattern)
-    words = _WORD.findall(folded(text))
+    words = re.findall(_WORD, folded(text))
     return bool(wanted) and any(
         all(one.fullmatch(word) for one, word in zip(wanted, words[at:], strict=False))
         for at in range(len(words) - len(wanted) + 1)
@@ -47,7 +47,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=64)
 def _wanted(pattern: str) -> tuple[re.Pattern[str], ...]:
-    found = _WORD_PATTERN.findall(folded(pattern))
+    found = re.findall(_WORD_PATTERN, folded(pattern))
     if any(re.match(f"[{HAN_AND_KANA}]", word) for word in found):
         # Where each character is a word, a star at the end of some would ask for one more.
         found = [word for word in found if word.strip("*")]

@@ -49,7 +49,7 @@ def test_status_loads_no_model(prepared: Library) -> None:
 
 def test_a_text_query_loads_only_what_it_needs(prepared: Library) -> None:
     loaded = imported("search", "red", "-c", str(prepared.collection), "--format", "jsonl")
-    assert not loaded & {"torch", "av", "PIL", "sqlalchemy", "alembic", "rich", "pillow_heif"}
+    assert not loaded & {"torch", "av", "PIL", "sqlalchemy", "alembic", "rich", "pillow_heif", "faiss", "pydantic"}
 
 
 def test_the_starter_works_where_torch_cannot_be_imported(prepared: Library, tmp_path: Path) -> None:

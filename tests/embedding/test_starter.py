@@ -52,6 +52,12 @@ def test_batches_do_not_change_vectors(starter):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_a_tower_opened_briefly_gives_the_same_vectors(starter):
+    texts = ["a dog", "two children on a red slide in the park", ""]
+    brief = open_embedder("starter", briefly=True).embed_texts(texts)
+    np.testing.assert_allclose(brief, starter.embed_texts(texts), atol=2e-6)
+
+
 def test_long_texts_are_read_in_part_and_it_is_said(starter):
     assert starter.text_notes("two dogs play in the snow") == []
     assert "only the first" in starter.text_notes("two dogs play in the snow " * 20)[0]

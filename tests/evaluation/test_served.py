@@ -15,7 +15,7 @@ from retrieval.evaluation.protocols import LINES, open_dataset
 from retrieval.evaluation.run import Options, measure_dataset
 from retrieval.evaluation.served import ServedOptions, evaluate_served
 from retrieval.query import parse_where
-from retrieval.store.vectors import Flat
+from retrieval.store.flat import Flat
 from retrieval.types import Matches
 from tests.evaluation.library_makers import make_collection
 from tests.media_makers import draw_picture, write_clip, write_picture

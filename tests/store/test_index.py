@@ -9,7 +9,8 @@ import pytest
 
 from retrieval.errors import ModelMismatch
 from retrieval.store import Collection, reader
-from retrieval.store.vectors import Flat, nearest
+from retrieval.store.flat import Flat
+from retrieval.store.nearest import nearest
 from retrieval.types import Item, Term
 
 
@@ -92,7 +93,7 @@ def test_ties_go_to_the_older_and_neighbours_change_nothing(make):
 
 @pytest.mark.parametrize("few", [0, 10**6])
 def test_narrowed_search_is_over_keys_and_not_places(make, monkeypatch, few):
-    monkeypatch.setattr("retrieval.store.vectors.FEW", few)
+    monkeypatch.setattr("retrieval.store.flat.FEW", few)
     index = Flat(make.dim)
     keys, rows = np.arange(100, 1100, 5), make.unit(200)
     index.add(keys, rows)

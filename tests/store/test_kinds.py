@@ -9,7 +9,7 @@ import pytest
 
 from retrieval.config import ModelSpec, Preprocessing
 from retrieval.store import Collection, Entry, building, exact
-from retrieval.store.vectors import nearest
+from retrieval.store.nearest import nearest
 from retrieval.types import Item, MediaInfo, Term
 
 KINDS = ("ivfpq", "rabitq", "hnsw")
@@ -255,7 +255,7 @@ def test_vectors_in_memory_and_on_disk_are_the_same(tmp_path):
 
 
 def test_an_empty_index_of_any_kind_finds_nothing(tmp_path):
-    from retrieval.store.vectors import Flat
+    from retrieval.store.flat import Flat
 
     assert nearest(Flat(8), np.ones((1, 8), np.float32), 3, None).keys.tolist() == [[-1, -1, -1]]
 
