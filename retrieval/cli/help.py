@@ -37,10 +37,11 @@ TYPERS_WORDS = (
     N_("Invalid value: {reason}"),
     N_("Value error, {value} is not one of {others}."),
     N_("{value} is not one of {others}."),
-    N_("Input should be a valid integer, unable to parse string as an integer"),
-    N_("Input should be a valid number, unable to parse string as a number"),
-    N_("Input should be greater than or equal to {least}"),
-    N_("Input should be less than or equal to {most}"),
+    N_("Invalid value for {name}: {value} is not a valid int."),
+    N_("Invalid value for {name}: {value} is not a valid int range."),
+    N_("Invalid value for {name}: {value} is not a valid float."),
+    N_("Invalid value for {name}: {value} is not a valid float range."),
+    N_("Invalid value for {name}: {value} is not in the range {range}."),
 )
 
 _LEFT_COLUMN = 30
