@@ -72,7 +72,7 @@ class Pictures:
         rows = Outlines(self._signatures[places], self._sizes[places])
         maybe = near_pairs(rows, OUTLINE_ALIKE, NEIGHBOURS, progress=lambda done, _: progress(done, total))
         one, other = places[maybe.one], places[maybe.other]
-        same = self._identical(one, other)
+        same = self.pairs_identical(one, other)
         one, other = one[same], other[same]
         if self.vectors is not None:
             near = near_pairs(
@@ -86,7 +86,7 @@ class Pictures:
 
     def identical(self, centre: int, places: Keys) -> NDArray[np.bool_]:
         """Return which of some pictures look identical to one of them."""
-        return self._identical(np.full(len(places), centre), places)
+        return self.pairs_identical(np.full(len(places), centre), places)
 
     def alike(self, centre: int, places: Keys) -> NDArray[np.bool_]:
         """Return which of some pictures look identical, or (with vectors) are similar, to one of them."""
@@ -95,7 +95,8 @@ class Pictures:
             found |= self.vectors[places].astype(np.float32) @ self.vectors[centre].astype(np.float32) >= SIMILAR
         return found
 
-    def _identical(self, one: Keys, other: Keys) -> NDArray[np.bool_]:
+    def pairs_identical(self, one: Keys, other: Keys) -> NDArray[np.bool_]:
+        """Return of pairs of pictures, as many of ``one`` as of ``other``, which look identical."""
         found = np.zeros(len(one), bool)
         for first in range(0, len(one), _PAIRS_AT_ONCE):
             these = slice(first, first + _PAIRS_AT_ONCE)

@@ -1,7 +1,7 @@
 """The pictures of a collection that look identical, or are similar."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from retrieval.duplicates.pictures import Pictures
 from retrieval.duplicates.records import Counted, Unit
 from retrieval.duplicates.suggesting import preference
 from retrieval.ranking.groups import grouped
+from retrieval.types import Keys
 
 if TYPE_CHECKING:
     from retrieval.store import Collection
@@ -37,6 +38,7 @@ class Stills:
         vectors = self._read(self._keys) if similar else None
         self._pictures = Pictures(looks.signatures[places], looks.known[places], sizes, vectors)
         self._vectors: dict[int, NDArray[np.float16]] = {}
+        self._same: dict[tuple[int, int], bool] = {}
         self._places = {file.id: place for place, unit in enumerate(self._units) for file in unit.files}
         self._similar = similar
         self.unseen = int(len(places) - looks.known[places].sum())
@@ -56,6 +58,7 @@ class Stills:
         alone = np.ones(len(self._units), bool)
         for star in stars:
             alone[star] = False
+        self._look_ahead(stars, ranks)
         found = [[file for place in star.tolist() for file in self._units[place].files] for star in stars]
         in_stars = np.concatenate([*stars, np.empty(0, np.int64)])
         vectors = pictures.vectors[in_stars] if pictures.vectors is not None else self._read(self._keys[in_stars])
@@ -69,15 +72,26 @@ class Stills:
         """Return how files of its group are like one of them."""
         centre = self._places[kept.id]
         places = np.array([self._places[file.id] for file in others], np.int64)
-        identical = self._pictures.identical(centre, places)
+        if any((centre, place) not in self._same for place in places.tolist()):
+            identical = self._pictures.identical(centre, places).tolist()
+        else:
+            identical = [self._same[centre, place] for place in places.tolist()]
         found: list[tuple[Level, float]] = []
-        for place, same in zip(places.tolist(), identical.tolist(), strict=True):
+        for place, same in zip(places.tolist(), identical, strict=True):
             if place == centre:
                 found.append(("exact", 1.0))
                 continue
             near = float(self._vectors[place].astype(np.float64) @ self._vectors[centre].astype(np.float64))
             found.append(("identical" if same else "similar", min(1.0, near)))
         return found
+
+    def _look_ahead(self, stars: list[Keys], ranks: list[Any]) -> None:
+        """Compare the likely one to keep of each group with all its members at once: one by one takes far longer."""
+        kept = [min(star.tolist(), key=ranks.__getitem__) for star in stars]
+        others = np.concatenate([*stars, np.empty(0, np.int64)])
+        one = np.repeat(np.array(kept, np.int64), [len(star) for star in stars])
+        same = self._pictures.pairs_identical(one, others)
+        self._same = dict(zip(zip(one.tolist(), others.tolist(), strict=True), same.tolist(), strict=True))
 
     def _copied(self, place: int) -> bool:
         return len(self._units[place].files) > 1
