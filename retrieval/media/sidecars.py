@@ -36,7 +36,9 @@ _MAX_CAPTION_BYTES = 8 * MAX_TOLD
 _TAKEOUT = ".supplemental-metadata"
 _TAKEOUT_LONGEST = 46
 """To how many characters, before ``.json``, Takeout cuts its names."""
+_CUTS = range(len(_TAKEOUT) + 1)
 _NUMBERED = re.compile(r"(.+)(\(\d+\))(\.[^.]+)", re.DOTALL)
+_NUMBER_BEHIND = re.compile(r"(.+)(\(\d+\))", re.DOTALL)
 
 
 class Sidecars:
@@ -53,6 +55,10 @@ class Sidecars:
             owner, suffix = os.path.splitext(name)  # noqa: PTH122 - of names, not paths
             if suffix.lower() in SIDECAR_SUFFIXES:
                 self._named[owner, suffix.lower()].append(name)
+        self._takeout: dict[tuple[str, str], str] = {}
+        for owner, suffix in self._named:
+            if suffix == ".json":
+                self._shelve(owner)
 
     def __bool__(self) -> bool:
         return bool(self._named)
@@ -68,18 +74,31 @@ class Sidecars:
             for owner in (name, stem)
             for sidecar in self._named.get((owner, suffix), ())
         ]
-        takeout = next(filter(None, (self._named.get((owner, ".json")) for owner in _takeout_names(name))), [])
-        return found + takeout
+        return found + self._named.get((self._by_takeout(name), ".json"), []) if self._takeout else found
+
+    def _shelve(self, owner: str) -> None:
+        """Remember of whom a JSON file speaks that is named so, without ``.json``: the longest such name counts."""
+        for prefix, number in {(owner, ""), _number_behind(owner)}:
+            speaks_of = [prefix[: len(prefix) - cut] for cut in _CUTS if prefix.endswith(_TAKEOUT[:cut])]
+            for plain in speaks_of:
+                known = self._takeout.get((plain, number), "")
+                self._takeout[plain, number] = max(known, owner, key=len)
+
+    def _by_takeout(self, name: str) -> str:
+        """Return what Takeout calls the JSON file of ``name``, without ``.json``; nothing if there is none."""
+        numbered = _NUMBERED.fullmatch(name) if "(" in name else None
+        plain, number = (numbered[1] + numbered[3], numbered[2]) if numbered else (name, "")
+        found = self._takeout.get((plain, number), "")
+        if not found and len(plain) > _TAKEOUT_LONGEST:
+            shortened = plain[:_TAKEOUT_LONGEST]
+            found = shortened + number if (shortened + number, ".json") in self._named else ""
+        return found or (name if number else "")
 
 
-def _takeout_names(name: str) -> list[str]:
-    """Return what Takeout may call the JSON file of ``name``, without ``.json``, the longest first."""
-    numbered = _NUMBERED.fullmatch(name)
-    plain, number = (numbered[1] + numbered[3], numbered[2]) if numbered else (name, "")
-    whole = plain + _TAKEOUT
-    lengths = {*range(len(plain), len(whole) + 1), min(len(plain), _TAKEOUT_LONGEST)}
-    names = [whole[:length] + number for length in sorted(lengths, reverse=True)]
-    return [*names, name] if number else names
+def _number_behind(owner: str) -> tuple[str, str]:
+    """Return a name without the number in brackets at its end, and the number."""
+    found = _NUMBER_BEHIND.fullmatch(owner) if owner.endswith(")") else None
+    return (found[1], found[2]) if found else (owner, "")
 
 
 class Beside(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from datetime import datetime
 
@@ -59,6 +60,29 @@ def test_sidecars_do_not_depend_on_the_order_of_a_listing(names, random):
         found = Sidecars(names).of(name)
         assert found == Sidecars(shuffled).of(name)
         assert set(found) <= set(names)
+
+
+def takeout_names(name: str) -> list[str]:
+    """All that Takeout may call the JSON file of ``name``, without ``.json``, the longest first."""
+    numbered = re.fullmatch(r"(.+)(\(\d+\))(\.[^.]+)", name, re.DOTALL)
+    plain, number = (numbered[1] + numbered[3], numbered[2]) if numbered else (name, "")
+    whole = plain + ".supplemental-metadata"
+    lengths = {*range(len(plain), len(whole) + 1), min(len(plain), 46)}
+    names = [whole[:length] + number for length in sorted(lengths, reverse=True)]
+    return [*names, name] if number else names
+
+
+STEMS = st.text("aé (1).", min_size=1, max_size=4) | st.text("x", min_size=40, max_size=50)
+NUMBERS = st.sampled_from(["", "", "(1)", "(12)", "()"])
+MEDIA = st.tuples(STEMS, NUMBERS, st.sampled_from([".jpg", ".mp4", ""])).map("".join)
+
+
+@given(MEDIA, st.data())
+def test_the_longest_name_that_takeout_may_give_counts(name, data):
+    others = st.tuples(MEDIA, st.sampled_from(["", ".s", ".supplemental-metadata"]), NUMBERS).map("".join)
+    owners = data.draw(st.lists(st.sampled_from(takeout_names(name)) | others, max_size=6, unique=True))
+    expected = [f"{owner}.json" for owner in takeout_names(name) if owner in owners][:1]
+    assert Sidecars([f"{owner}.json" for owner in owners]).of(name) == expected
 
 
 def write_all(folder, **texts):
