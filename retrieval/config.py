@@ -20,7 +20,7 @@ from retrieval.messages import _
 Resize = Literal["squash", "crop", "pad"]
 Device = Literal["auto", "cpu", "cuda"]
 SamplingMode = Literal["auto", "keyframes", "every", "all"]
-Sort = Literal["score", "date", "path"]
+Sort = Literal["score", "date", "path", "video"]
 Fusion = Literal["early", "rrf", "scores", "hybrid"]
 Matched = Literal["visual", "words", "both"]
 IndexKind = Literal["flat", "ivfpq", "rabitq", "hnsw"]
@@ -189,8 +189,9 @@ class SearchOptions:
     """How hits are chosen and shown, beside the query itself.
 
     ``offset``: how many of the best are skipped. ``per_video``: how many moments of one video at most. ``sort`` puts
-    the hits in another order, by path, or newest first (by the wall-clock time that the filter ``date`` compares);
-    ``rank`` stays the place by score. ``explain``: hits say what each part of the query added to their score.
+    the hits in another order: by path, newest first (by the wall-clock time that the filter ``date`` compares), or with
+    the moments of each video together, in order of time, where its best one stands; ``rank`` stays the place by score.
+    ``explain``: hits say what each part of the query added to their score.
     ``prompt``: sentences with ``{}`` in which words are embedded, averaged (see ``embedding.prompts``).
     ``hide_duplicates``: hits that are at least so alike to a better hit are folded into it. ``cut``: which hits are
     left out as irrelevant.

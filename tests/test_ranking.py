@@ -190,13 +190,14 @@ def scored_frames(draw):
     starts = np.concatenate([[0.0], np.cumsum(lengths + gaps)[:-1]])
     ends = np.minimum(starts + lengths, np.append(starts[1:], np.inf))
     scores = draw(hnp.arrays(np.float64, count, elements=score))
-    return scores, starts + share * (ends - starts), starts, ends
+    shots = np.cumsum(draw(hnp.arrays(np.int64, count, elements=st.sampled_from([0, 0, 0, 1, 2]))))
+    return scores, starts + share * (ends - starts), starts, ends, shots
 
 
-@given(scored_frames(), st.integers(1, 5))
-def test_moments_keep_the_laws(frames, per_video):
-    scores, at_s, start_s, end_s = frames
-    found = moments(scores, at_s, start_s, end_s, per_video)
+@given(scored_frames(), st.integers(1, 5), st.booleans())
+def test_moments_keep_the_laws(frames, per_video, known):
+    scores, at_s, start_s, end_s, shots = frames
+    found = moments(scores, at_s, start_s, end_s, per_video, shots if known else None)
     assert 1 <= len(found) <= per_video
     longest = (end_s - start_s).max()
     for moment in found:
@@ -205,6 +206,7 @@ def test_moments_keep_the_laws(frames, per_video):
         assert moment.end_s - moment.start_s <= max(MAX_MOMENT_S, longest)
         inside = (start_s >= moment.start_s) & (end_s <= moment.end_s)
         assert moment.score == np.nan_to_num(scores, nan=-1.0)[inside].max()
+        assert not known or len(set(shots[inside])) == 1
     in_time = sorted(found)
     assert all(left.end_s <= right.start_s for left, right in itertools.pairwise(in_time))
     assert [moment.score for moment in found] == sorted((moment.score for moment in found), reverse=True)
@@ -217,9 +219,9 @@ def test_a_single_frame_gives_its_own_extent(score, start, length):
     assert found == [Moment(start, start + length, start, score, 0)]
 
 
-def cut(scores, seconds: float = 2.0, per_video: int = 3):
-    starts = np.arange(len(scores)) * seconds
-    return moments(np.array(scores, dtype=float), starts + seconds / 2, starts, starts + seconds, per_video)
+def cut(scores, seconds: float = 2.0, per_video: int = 3, shots=None):
+    starts, among = np.arange(len(scores)) * seconds, None if shots is None else np.array(shots)
+    return moments(np.array(scores, dtype=float), starts + seconds / 2, starts, starts + seconds, per_video, among)
 
 
 def test_a_peak_takes_in_its_neighbours_down_to_half_way():
@@ -240,6 +242,21 @@ def test_frames_of_one_shot_hold_together_in_spite_of_noise():
     noise = np.random.default_rng(0).uniform(-TOLERANCE / 2, TOLERANCE / 2, 12)
     found = cut(0.25 + noise)
     assert (found[0].start_s, found[0].end_s) == (0.0, 24.0)
+
+
+def test_a_moment_ends_where_its_shot_does():
+    found = cut([0.1, 0.1, 0.3, 0.29, 0.28, 0.28, 0.1, 0.1, 0.1], shots=[0, 0, 1, 1, 2, 2, 3, 3, 3])
+    assert [(moment.start_s, moment.end_s) for moment in found[:2]] == [(4.0, 8.0), (8.0, 12.0)]
+
+
+def test_a_short_dip_between_shots_does_not_join_them():
+    found = cut([0.1, 0.3, 0.1, 0.29, 0.1, 0.1], shots=[0, 1, 2, 3, 4, 5], per_video=2)
+    assert [(moment.start_s, moment.end_s) for moment in found] == [(2.0, 4.0), (6.0, 8.0)]
+
+
+def test_a_shot_of_which_all_matches_is_one_moment_however_long_it_is():
+    found = cut([0.1, 0.3, 0.24, 0.25, 0.24, 0.29, 0.1], shots=[0, 1, 1, 1, 1, 1, 2], per_video=1)
+    assert (found[0].start_s, found[0].end_s) == (2.0, 12.0)
 
 
 def test_a_long_static_shot_is_cut_to_bounded_moments():

@@ -104,7 +104,24 @@ def test_at_most_so_many_moments_of_a_video(searcher):
         hits = searcher.search(
             parse_query("red", where="path:colours.mp4"), k=50, options=SearchOptions(per_video=per_video)
         )
-        assert len(hits.hits) == min(per_video, 2)  # there are two red shots
+        assert len(hits.hits) == per_video
+
+
+def test_moments_of_each_video_stand_together_in_time(searcher):
+    query = parse_query("red", where="kind:video")
+    ranked = searcher.search(query, k=10).hits
+    sorted_ = searcher.search(query, k=10, options=SearchOptions(sort="video")).hits
+    paths = list(dict.fromkeys(hit.path for hit in ranked))
+    assert len(paths) == 2
+    assert list(sorted_) == sorted(ranked, key=lambda hit: (paths.index(hit.path), hit.at_s))
+    assert list(sorted_) != list(ranked)
+
+
+def test_moments_end_where_shots_do(searcher):
+    hits = searcher.search(parse_query("red", where="path:colours.mp4"), k=50, options=SearchOptions(per_video=9)).hits
+    cuts = [3.0, 7.0, 10.0]
+    assert all(not hit.start_s + 0.11 < cut < hit.end_s - 0.11 for hit in hits for cut in cuts)
+    assert len(hits) == 4
 
 
 def test_a_picture_finds_the_same_picture_elsewhere(searcher, library, tmp_path):
@@ -128,7 +145,7 @@ def test_a_clip_finds_pictures_of_its_shots_and_not_itself(searcher, library, tm
     assert "drawn.mp4" not in names(stored)
     copy = shutil.copy(library / "clips" / "drawn.mp4", tmp_path / "x.mp4")
     fresh = searcher.search(parse_query("", like=[str(copy)]), k=50)
-    assert {"drawn.mp4", "2.jpg", "4.jpg"} == set(names(fresh)[:3])
+    assert {"drawn.mp4", "2.jpg", "4.jpg"} == set(names(fresh)[:4])
 
 
 def test_an_animation_is_a_clip(searcher, tmp_path):
@@ -437,7 +454,7 @@ def brute_force(files, probes, allowed, per_video: int = 3):
         if record.kind == "image":
             found.append((float(scores[0]), str(record.path), None))
         else:
-            cut = moments(scores, frames.at_s, frames.start_s, frames.end_s, per_video)
+            cut = moments(scores, frames.at_s, frames.start_s, frames.end_s, per_video, frames.shots)
             found += [(one.score, str(record.path), one.at_s) for one in cut]
     return sorted(found, key=lambda one: (-round(one[0], 6), os.fsencode(one[1]), one[2] or 0.0))
 

@@ -31,6 +31,7 @@ class Sort(StrEnum):
     score = "score"
     date = "date"
     path = "path"
+    video = "video"
 
 
 class FusionName(StrEnum):
@@ -75,7 +76,12 @@ class Request:
     ] = ""
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10
     offset: Annotated[int, typer.Option("--offset", min=0, help="Skip this many hits first.")] = 0
-    sort: Annotated[Sort, typer.Option("--sort", help="Order of the best k: by score, date or path.")] = Sort.score
+    per_video: Annotated[
+        int, typer.Option("--per-video", metavar="N", min=1, help="How many moments of one video at most.")
+    ] = 3
+    sort: Annotated[
+        Sort, typer.Option("--sort", help="Order of the best k: by score, date or path, or each video's together.")
+    ] = Sort.score
     cut: Annotated[
         str,
         typer.Option(
@@ -188,6 +194,7 @@ def asking(request: Request, *, explain: bool = False, briefly: bool = False) ->
     language = parse_language(request.lang) if request.lang else None
     options = SearchOptions(
         offset=request.offset,
+        per_video=request.per_video,
         sort=request.sort.value,
         explain=explain,
         prompt=prompt_named(request.prompt, settings.prompts),

@@ -1,4 +1,8 @@
-"""How scored frames of a video become moments."""
+"""How scored frames of a video become moments: a watershed over their scores, bounded by shots.
+
+Moments grow around peaks of the scores as basins do when water falls, and end where a shot does, as in the moment
+retrieval without training of Diwan et al. (2023); the level to which the water falls is set for each peak.
+"""
 
 from typing import NamedTuple
 
@@ -29,33 +33,35 @@ def moments(
     start_s: NDArray[np.float64],
     end_s: NDArray[np.float64],
     per_video: int = 3,
+    shots: NDArray[np.int64] | None = None,
 ) -> list[Moment]:
     """Cut the frames of one video, in time order, to at most ``per_video`` moments, best first.
 
-    A moment grows from its best frame to the better of its neighbours as long as that one's score stays within half the
-    way down from the peak to the video's median score (its noise floor), or within ``TOLERANCE`` of the peak, and as
-    long as it lasts at most ``MAX_MOMENT_S``. The next one begins at the best frame left that is no worse than both its
-    neighbours, so that the shoulder of a moment is not reported as another; where it is good enough to belong to
-    a better one and only a dip of at most ``BRIDGE_S`` lies between, it becomes a part of that. Moments do not overlap.
+    ``shots`` are the shots that the frames are in; where none are known, the video is taken for a single one.
+
+    A moment grows from its best frame to the better of its neighbours in the same shot as long as that one's score
+    stays within half the way down from the peak to the noise floor (the median score of what is not of this shot, if
+    there is such, else of all), or within ``TOLERANCE`` of the peak, and as long as it lasts at most ``MAX_MOMENT_S``.
+    The next one begins at the best frame left that is no worse than both its neighbours of its shot, so that the
+    shoulder of a moment is not reported as another; where it is good enough to belong to a better one of the same shot
+    and only a dip of at most ``BRIDGE_S`` lies between, it becomes a part of that. Moments do not overlap.
     """
     values = np.nan_to_num(scores, nan=-1.0, posinf=-1.0, neginf=-1.0)
     if not len(values):
         return []
-    floor = float(np.median(values))
-    padded = np.concatenate([[-np.inf], values, [-np.inf]])
-    peaks = np.flatnonzero((values >= padded[:-2]) & (values >= padded[2:]))
+    shots = np.zeros(len(values), np.int64) if shots is None else shots
+    peaks = _peaks(values, shots)
     free = np.ones(len(values), dtype=bool)
     spans: list[_Span] = []
     for peak in peaks[np.lexsort((peaks, -values[peaks]))]:
         if not free[peak]:
             continue
+        mine = shots == shots[peak]
+        floor = float(np.median(values if mine.all() else values[~mine]))
         least = values[peak] - max(TOLERANCE, 0.5 * (values[peak] - floor))
-        span = _Span(
-            int(peak),
-            *_grow(int(peak), values, free & (values >= least) & (values <= values[peak]), start_s, end_s),
-            least,
-        )
-        belongs = (place for place, other in enumerate(spans) if values[peak] >= other.least)
+        allowed = free & mine & (values >= least) & (values <= values[peak])
+        span = _Span(int(peak), *_grow(int(peak), values, allowed, start_s, end_s), least)
+        belongs = (place for place, other in enumerate(spans) if mine[other.peak] and values[peak] >= other.least)
         near = next((place for place in belongs if _bridged(span, spans[place], free, start_s, end_s)), None)
         if near is not None:
             span = spans[near] = spans[near].joined(span)
@@ -70,6 +76,13 @@ def moments(
         )
         for one in spans
     ]
+
+
+def _peaks(values: NDArray[np.float64], shots: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of frames that are no worse than both their neighbours of the same shot."""
+    rising = (values[1:] > values[:-1]) & (shots[1:] == shots[:-1])
+    falling = (values[1:] < values[:-1]) & (shots[1:] == shots[:-1])
+    return np.flatnonzero(~np.append(rising, False) & ~np.insert(falling, 0, False))
 
 
 class _Span(NamedTuple):

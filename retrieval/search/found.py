@@ -69,7 +69,13 @@ def in_order(ranked: Iterable[tuple[int, Found]], sort: Sort) -> list[tuple[int,
         return sorted(ranked, key=lambda one: (os.fsencode(one[1].row.path), one[1].at_s or 0.0))
     if sort == "date":
         return sorted(ranked, key=lambda one: _wall_clock(one[1].row), reverse=True)
-    return list(ranked)
+    found = list(ranked)
+    if sort == "video":
+        first: dict[int, int] = {}
+        for place, (_, one) in enumerate(found):
+            first.setdefault(one.row.file_id, place)
+        return sorted(found, key=lambda one: (first[one[1].row.file_id], one[1].at_s or 0.0))
+    return found
 
 
 def _wall_clock(row: "ItemRow") -> str:

@@ -136,7 +136,5 @@ class _Ranking:
         if not len(frames.keys):
             raise KeyError(row.file_id)
         scores = best_scores(frames.vectors, self._probes)
-        return [
-            Found(moment.score, row, int(frames.keys[moment.frame]), moment.at_s, moment.start_s, moment.end_s)
-            for moment in moments(scores, frames.at_s, frames.start_s, frames.end_s, self._per_video)
-        ]
+        found = moments(scores, frames.at_s, frames.start_s, frames.end_s, self._per_video, frames.shots)
+        return [Found(one.score, row, int(frames.keys[one.frame]), one.at_s, one.start_s, one.end_s) for one in found]

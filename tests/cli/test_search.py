@@ -43,6 +43,13 @@ def test_words_find_the_moment(prepared: Library) -> None:
     assert found[0]["item"] == f"{found[0]['path']}#t={found[0]['at_s']:g}"
 
 
+def test_so_many_moments_of_one_video(prepared: Library) -> None:
+    asked = ("blue", "--where", "kind:video", "-c", prepared.collection)
+    both = hits(*asked, "--sort", "video")
+    assert [hit["rank"] for hit in both] == [2, 1]  # red comes before blue
+    assert hits(*asked, "--per-video", "1") == [both[1]]
+
+
 def test_a_picture_finds_others_and_not_itself(prepared: Library) -> None:
     found = names(hits("--like", prepared.media / "red.png", "-c", prepared.collection))
     assert "red.png" not in found
