@@ -18,6 +18,9 @@ class Found(NamedTuple):
     mark: str = ""
 
 
+_NOTHING = Found()
+
+
 class Shelf:
     """All sidecars of a folder; only those that belong to a file asked for are looked at more closely."""
 
@@ -38,7 +41,7 @@ class Shelf:
     def of(self, name: str) -> Found:
         """Return what stands beside the file of this name."""
         if not self._entries:
-            return Found()
+            return _NOTHING
         stem = os.path.splitext(name)[0]  # noqa: PTH122 - of a name, not a path
         paths: list[Path] = []
         lines: list[str] = []

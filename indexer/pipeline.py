@@ -189,7 +189,7 @@ class _Run:
                 ids[root.path] = source_id
                 if offline.get(source_id, False) != is_offline:
                     self._collection.set_offline(source_id, is_offline)
-        return lambda entry: ids[found.roots[entry.path].path]
+        return lambda entry: ids[found.roots[entry.raw].path]
 
     def _apply(self, todo: Plan, owner: Callable[[Entry], int]) -> None:
         """Do what needs no embedding, in one transaction."""

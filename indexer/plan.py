@@ -4,11 +4,10 @@ A file is recognised by its path, size and modification time; where these do not
 content. So a moved, renamed, touched or duplicated file is known again without being embedded again.
 """
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from retrieval.media import SEEN
 from retrieval.store import Entry, FileRecord
 
 _Unknown = tuple[Entry, FileRecord | None]
+_RAW = attrgetter("raw")
 
 
 class Pair(NamedTuple):
@@ -61,7 +61,7 @@ class Plan:
         """Return the entries that must be decoded and embedded, ordered by path."""
         without_vectors = (pair for pair in self.moved if pair.record.status == "ok" and not pair.record.embedded)
         pairs = (*self.changed, *self.retried, *self.pending, *without_vectors)
-        return sorted((*self.new, *(pair.entry for pair in pairs)), key=lambda entry: os.fsencode(entry.path))
+        return sorted((*self.new, *(pair.entry for pair in pairs)), key=lambda entry: entry.raw)
 
 
 def plan(
@@ -101,8 +101,10 @@ def plan(
     gone = {record.id: record for record in loose if record.gone or missing(record)}
     displaced = [record for _, record in unknown if record is not None]  # other bytes are at their paths now
     movable = [one for one in (*gone.values(), *displaced) if not (retry_failed and one.status == "failed")]
-    origins = [pair.record for pair in settled] + [record for record in loose if record.id not in gone]
-    left = _Recogniser(result, digests, movable, origins).run(unknown, recognise)
+    left: Container[int] = {record.id for record in movable}
+    if unknown:
+        origins = [pair.record for pair in settled] + [record for record in loose if record.id not in gone]
+        left = _Recogniser(result, digests, movable, origins).run(unknown, recognise)
     result.gone = [record for record in gone.values() if record.id in left and not record.gone]
     result.described = _to_describe(result)
     return result
@@ -125,7 +127,7 @@ def _to_describe(result: Plan) -> list[Entry]:
             behind = beside[copy.origin] != copy.entry.beside
         if behind:
             found.append(copy.entry)
-    return sorted(found, key=lambda entry: os.fsencode(entry.path))
+    return sorted(found, key=lambda entry: entry.raw)
 
 
 def _known(result: Plan, pair: Pair, digests: "_Digests", retry_failed: bool, again: Container[int]) -> bool:
@@ -232,17 +234,17 @@ def _by_digest(records: Iterable[FileRecord]) -> defaultdict[bytes, list[FileRec
 
 def _merge(entries: Iterable[Entry], records: Iterable[FileRecord]) -> Iterable[tuple[Entry | None, FileRecord | None]]:
     """Yield each path once, in the order of its bytes, with its entry and its record as far as they exist."""
-    found = sorted(((os.fsencode(entry.path), entry) for entry in entries), key=itemgetter(0))
-    known = sorted(((os.fsencode(record.path), record) for record in records), key=itemgetter(0))
+    found = sorted(entries, key=_RAW)
+    known = sorted(records, key=_RAW)
     position = 0
-    for path, entry in found:
-        while position < len(known) and known[position][0] < path:
-            yield None, known[position][1]
+    for entry in found:
+        while position < len(known) and known[position].raw < entry.raw:
+            yield None, known[position]
             position += 1
-        if position < len(known) and known[position][0] == path:
-            yield entry, known[position][1]
+        if position < len(known) and known[position].raw == entry.raw:
+            yield entry, known[position]
             position += 1
         else:
             yield entry, None
-    for _, record in known[position:]:
+    for record in known[position:]:
         yield None, record

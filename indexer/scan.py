@@ -4,6 +4,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +24,9 @@ class _Folder(NamedTuple):
 
 
 class _Listing(NamedTuple):
-    """What one folder holds, each part sorted by the bytes of the names."""
+    """What one folder holds, each part sorted by the bytes of the names, which come with the files."""
 
-    files: list[os.DirEntry[str]]
+    files: list[tuple[bytes, os.DirEntry[str]]]
     folders: list[os.DirEntry[str]]
     rules: Rules
     shelf: Shelf
@@ -81,8 +82,9 @@ def _walk(root: _Folder, problems: Problems, within: str | None) -> Iterator[Ent
         listing = _list(folder, visited, problems, within)
         if listing is None:
             continue
-        for file in listing.files:
-            entry = _entry(file, listing.shelf, problems)
+        stem = os.fsencode(folder.path).rstrip(b"/") + b"/"
+        for name, file in listing.files:
+            entry = _entry(stem + name, file, listing.shelf, problems)
             if entry is not None:
                 yield entry
         below = [(_Folder(entry.path, listing.rules), entry.is_symlink()) for entry in listing.folders]
@@ -90,7 +92,7 @@ def _walk(root: _Folder, problems: Problems, within: str | None) -> Iterator[Ent
         stack.extend(child for child, is_link in reversed(below) if not is_link)
 
 
-def _entry(file: os.DirEntry[str], shelf: Shelf, problems: Problems) -> Entry | None:
+def _entry(raw: bytes, file: os.DirEntry[str], shelf: Shelf, problems: Problems) -> Entry | None:
     try:
         status = file.stat()
     except FileNotFoundError:
@@ -99,7 +101,7 @@ def _entry(file: os.DirEntry[str], shelf: Shelf, problems: Problems) -> Entry | 
         problems(Path(file.path), reason_of(error))
         return None
     found = shelf.of(file.name)
-    return Entry(Path(file.path), status.st_size, status.st_mtime_ns, found.paths, found.mark)
+    return Entry._make((raw, status.st_size, status.st_mtime_ns, *found))
 
 
 def _list(folder: _Folder, visited: set[tuple[int, int]], problems: Problems, within: str | None) -> _Listing | None:
@@ -149,10 +151,7 @@ def _sorted_out(entries: list[os.DirEntry[str]], rules: Rules, shelf: Shelf, pro
     if rules:
         files = [entry for entry in files if not rules.ignores(entry.path, folder=False)]
         folders = [entry for entry in folders if not rules.ignores(entry.path, folder=True)]
-    files.sort(key=_name_bytes)
-    folders.sort(key=_name_bytes)
-    return _Listing(files, folders, rules, shelf)
-
-
-def _name_bytes(entry: os.DirEntry[str]) -> bytes:
-    return os.fsencode(entry.name)
+    named = [(os.fsencode(entry.name), entry) for entry in files]
+    named.sort(key=itemgetter(0))
+    folders.sort(key=lambda entry: os.fsencode(entry.name))
+    return _Listing(named, folders, rules, shelf)

@@ -29,10 +29,10 @@ class Root:
 
 @dataclass
 class Findings:
-    """What the walks found: each path once, with the root whose walk came to it first."""
+    """What the walks found: each path once, and by its bytes the root whose walk came to it first."""
 
     entries: list[Entry] = field(default_factory=list)
-    roots: dict[Path, Root] = field(default_factory=dict)
+    roots: dict[bytes, Root] = field(default_factory=dict)
     problems: dict[Path, str] = field(default_factory=dict)
     online: list[Root] = field(default_factory=list)
     offline: list[Root] = field(default_factory=list)
@@ -120,8 +120,8 @@ def look(
                 raise _no_such(root)
             continue
         for entry in scan(root.path, exclude, found.problems.__setitem__, within=root.within):
-            if entry.path not in found.roots:
-                found.roots[entry.path] = root
+            if entry.raw not in found.roots:
+                found.roots[entry.raw] = root
                 found.entries.append(entry)
             if stop():
                 return None

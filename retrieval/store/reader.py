@@ -414,21 +414,9 @@ def _keys(cursor: sqlite3.Cursor) -> Keys:
 
 def _file(row: tuple[Any, ...]) -> FileRecord:
     id_, source_id, raw, kind, size_bytes, mtime_ns, digest, failed, reason, gone, embedded, seen, beside = row
-    return FileRecord(
-        id_,
-        source_id,
-        paths.from_bytes(raw),
-        kind,
-        size_bytes,
-        mtime_ns,
-        digest,
-        "failed" if failed else "ok",
-        reason,
-        bool(gone),
-        bool(embedded),
-        seen,
-        beside,
-    )
+    status = "failed" if failed else "ok"
+    about = (id_, source_id, raw, kind, size_bytes, mtime_ns, digest, status, reason, bool(gone), bool(embedded))
+    return FileRecord._make((*about, seen, beside))
 
 
 def _item(row: tuple[Any, ...]) -> ItemRow:

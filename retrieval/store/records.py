@@ -1,26 +1,45 @@
 """The records a collection takes in and gives out; numpy is the only import that weighs anything."""
 
+import os
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.config import IndexSpec, ModelSpec, Sampling
+from retrieval.store import paths
 from retrieval.types import Details, FloatMatrix, Keys, Kind
 
 
-class Entry(NamedTuple):
-    """A file as a scan found it; ``path`` is absolute.
-
-    ``sidecars`` are the files beside it that speak of it, and ``beside`` is a mark that changes when they do.
-    """
-
-    path: Path
+class _EntryFields(NamedTuple):
+    raw: bytes
     size_bytes: int
     mtime_ns: int
     sidecars: tuple[Path, ...] = ()
     beside: str = ""
+
+
+class Entry(_EntryFields):
+    """A file as a scan found it; ``path`` is absolute.
+
+    ``sidecars`` are the files beside it that speak of it, and ``beside`` is a mark that changes when they do. It holds
+    the bytes of the path (``raw``): of most files nothing else is ever asked, and making a ``Path`` takes longer than
+    looking at the file.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls, path: Path | bytes, size_bytes: int, mtime_ns: int, sidecars: tuple[Path, ...] = (), beside: str = ""
+    ) -> Self:
+        """Take the path, or its bytes."""
+        return super().__new__(cls, os.fsencode(path), size_bytes, mtime_ns, sidecars, beside)
+
+    @property
+    def path(self) -> Path:
+        """The absolute path."""
+        return paths.from_bytes(self.raw)
 
 
 class Source(NamedTuple):
@@ -31,18 +50,10 @@ class Source(NamedTuple):
     offline: bool
 
 
-class FileRecord(NamedTuple):
-    """What the catalog holds of one file.
-
-    ``embedded`` says that the file has items of the model being written: the collection's own, or the new one during a
-    re-embedding. A file that is neither ``failed`` nor ``embedded`` waits to be embedded; one whose vectors were found
-    damaged waits with ``digest`` ``None`` and ``mtime_ns`` 0, so that it is taken for a changed one. ``seen`` is the
-    version of what was told of it (see ``media.SEEN``), ``beside`` the mark of the sidecars that were read with it.
-    """
-
+class _RecordFields(NamedTuple):
     id: int
     source_id: int
-    path: Path
+    raw: bytes
     kind: Kind | None
     size_bytes: int
     mtime_ns: int
@@ -53,6 +64,23 @@ class FileRecord(NamedTuple):
     embedded: bool
     seen: int = 0
     beside: str = ""
+
+
+class FileRecord(_RecordFields):
+    """What the catalog holds of one file.
+
+    ``embedded`` says that the file has items of the model being written: the collection's own, or the new one during a
+    re-embedding. A file that is neither ``failed`` nor ``embedded`` waits to be embedded; one whose vectors were found
+    damaged waits with ``digest`` ``None`` and ``mtime_ns`` 0, so that it is taken for a changed one. ``seen`` is the
+    version of what was told of it (see ``media.SEEN``), ``beside`` the mark of the sidecars that were read with it.
+    """
+
+    __slots__ = ()
+
+    @property
+    def path(self) -> Path:
+        """The absolute path; ``raw`` are its bytes."""
+        return paths.from_bytes(self.raw)
 
 
 class ItemRow(NamedTuple):

@@ -220,7 +220,7 @@ def test_a_file_without_frames_is_told_of_and_nothing_else_is_lost(filled: Desk)
 
 
 def record(number: int, name: str, **told: object) -> FileRecord:
-    fresh = FileRecord(number, 1, Path("/s") / name, "image", 3, 1, name.encode()[:1], "ok", "", False, True, SEEN)
+    fresh = FileRecord(number, 1, b"/s/" + name.encode(), "image", 3, 1, name.encode()[:1], "ok", "", False, True, SEEN)
     return fresh._replace(**told)
 
 

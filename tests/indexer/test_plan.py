@@ -68,7 +68,7 @@ def record(number: int, entry: Entry, content: bytes) -> FileRecord:
     ok = content != BAD
     status = "ok" if ok else "failed"
     kind = "image" if ok else None
-    about = (entry.path, kind, entry.size_bytes, entry.mtime_ns, content)
+    about = (entry.raw, kind, entry.size_bytes, entry.mtime_ns, content)
     return FileRecord(number, 1, *about, status, "", False, ok, SEEN, entry.beside)
 
 
@@ -100,8 +100,8 @@ def move(records: dict[int, FileRecord], todo: Plan) -> None:
     """Move records one after the other; one whose place is taken is set aside, and dropped if it has not moved on."""
     for pair in todo.moved:
         for other in [one for one in records.values() if one.path == pair.entry.path]:
-            records[other.id] = other._replace(path=Path(f"/set aside/{other.id}"))
-        records[pair.record.id] = records[pair.record.id]._replace(path=pair.entry.path)
+            records[other.id] = other._replace(raw=f"/set aside/{other.id}".encode())
+        records[pair.record.id] = records[pair.record.id]._replace(raw=pair.entry.raw)
     for other in [one for one in records.values() if one.path.parts[1] == "set aside"]:
         del records[other.id]
 
