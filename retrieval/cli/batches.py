@@ -10,7 +10,7 @@ import typer
 from retrieval.cli.asking import Asking, Request, asking, nothing_found
 from retrieval.cli.options import say
 from retrieval.errors import OptionError, QueryError
-from retrieval.messages import _, retold
+from retrieval.messages import _, reason_of, retold
 
 if TYPE_CHECKING:
     from retrieval.types import Hits, Query
@@ -96,7 +96,7 @@ def read_lines(request: Request, file: str) -> Sequence[Line]:
         text = raw.decode("utf-8-sig")
     except OSError as error:
         message = _("the queries in {file} cannot be read ({reason}); name a file, or - for stdin")
-        raise OptionError(message.format(file=file, reason=error.strerror)) from None
+        raise OptionError(message.format(file=file, reason=reason_of(error))) from None
     except UnicodeDecodeError:
         raise OptionError(_("the queries in {file} are not UTF-8; convert the file").format(file=file)) from None
     parse_where(request.where)  # said once, not for each line

@@ -11,7 +11,7 @@ import typer
 
 from retrieval.cli.options import CollectionOption, named_path, say, settings_for
 from retrieval.cli.progress import counting, progress_display
-from retrieval.messages import _, ngettext
+from retrieval.messages import N_, _, ngettext
 
 if TYPE_CHECKING:
     from retrieval.duplicates import Group
@@ -92,7 +92,7 @@ def _print(groups: "Sequence[Group]", fmt: DuplicateFormat, only: Only | None, n
         for line in showing.as_jsonl(groups, chosen):
             typer.echo(line)
     elif not sys.stdout.isatty():
-        for _number, row in showing.as_rows(groups, chosen):
+        for _number, row in showing.as_rows(groups, chosen, N_):  # columns with tabs are for programs, in English
             typer.echo("\t".join(row))
     else:
         _print_table(groups, chosen)

@@ -78,6 +78,7 @@ def _stats_json(stats: "Stats") -> dict[str, object]:
 
 
 def _print_stats(folder: Path, stats: "Stats") -> None:
+    index = _("kind {kind}, vectors {vectors:,}, recall {recall}, generation {generation}, state {state}")
     rows = [
         (_("collection"), shown(folder)),
         (
@@ -95,7 +96,7 @@ def _print_stats(folder: Path, stats: "Stats") -> None:
             ).format(**stats.details),
         ),
         (_("model"), stats.model),
-        (_("index"), ", ".join(f"{name} {value}" for name, value in stats.index.items())),
+        (_("index"), index.format(**{**stats.index, "state": retold(str(stats.index["state"]))})),
         (_("size"), f"{stats.bytes / 1e6:,.1f} MB"),
     ]
     for source in stats.sources:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from retrieval.errors import OutputError
-from retrieval.messages import _
+from retrieval.messages import _, reason_of
 
 if TYPE_CHECKING:
     from retrieval.types import Hit
@@ -40,7 +40,7 @@ def open_hit(hit: "Hit") -> None:
         started = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
     except OSError as error:
         said = _("{path} cannot be opened: {program} does not run ({reason})")
-        raise OutputError(said.format(path=hit.path, program=command[0], reason=error.strerror)) from None
+        raise OutputError(said.format(path=hit.path, program=command[0], reason=reason_of(error))) from None
     with contextlib.suppress(subprocess.TimeoutExpired):
         if started.wait(_SETTLED_S):
             said = _("{path} cannot be opened: {program} failed; open the file by hand")

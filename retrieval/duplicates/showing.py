@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from retrieval.duplicates.records import Group, Member, Suggestion
 from retrieval.messages import retold
@@ -39,14 +39,17 @@ def as_paths(groups: Sequence[Group], only: Suggestion | None = None, null: bool
                 yield os.fsencode(path) + end
 
 
-def as_rows(groups: Sequence[Group], only: Suggestion | None = None) -> Iterator[tuple[int, tuple[str, ...]]]:
+def as_rows(
+    groups: Sequence[Group], only: Suggestion | None = None, told: Callable[[str], str] = retold
+) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield the group's number and the cells of each file.
 
-    Cells: number, suggestion, level, similarity, size, width x height, when it was taken, path, reason.
+    Cells: number, suggestion, level, similarity, size, width x height, when it was taken, path, reason; ``told`` puts
+    reasons into the language they are wanted in.
     """
     for number, group in enumerate(groups, 1):
         for member in _chosen(group, only):
-            yield number, _cells(number, member)
+            yield number, _cells(number, member, told)
 
 
 def in_bytes(count: int) -> str:
@@ -82,7 +85,7 @@ def _fields(number: int, member: Member) -> dict[str, object]:
     }
 
 
-def _cells(number: int, member: Member) -> tuple[str, ...]:
+def _cells(number: int, member: Member, told: Callable[[str], str]) -> tuple[str, ...]:
     file = member.file
     path = visible(os.fspath(file.path)) + ("" if member.at_s is None else f" at {timestamp(member.at_s)}")
     return (
@@ -94,5 +97,5 @@ def _cells(number: int, member: Member) -> tuple[str, ...]:
         f"{file.width}x{file.height}" if file.width else "",
         file.taken_at or "",
         path + "".join(f" + {visible(os.path.basename(other))}" for other in member.beside),  # noqa: PTH119
-        retold(member.reason),
+        told(member.reason),
     )

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from retrieval.errors import MediaError, OutputError
 from retrieval.excerpts import Excerpt, write_excerpt
 from retrieval.exports.names import alternatives, name_of
-from retrieval.messages import N_, _
+from retrieval.messages import N_, _, reason_of
 from retrieval.store.durable import Draft, draft, output_error
 from retrieval.types import Hit
 
@@ -102,7 +102,7 @@ def _linked(hit: Hit, folder: Path, how: How, digits: int) -> Made:
     except OSError as error:
         if how == "hardlink":
             said = _("{path} cannot have a second name in {folder}: {reason}; use --as copy or --as link")
-            raise OutputError(said.format(path=path, folder=folder, reason=error.strerror)) from error
+            raise OutputError(said.format(path=path, folder=folder, reason=reason_of(error))) from error
         raise output_error(folder, error) from error
 
 

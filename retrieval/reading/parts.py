@@ -103,7 +103,7 @@ class Reading:
             seen = self._looked_at(path, named)
         except MediaError as error:
             message = _("{path} cannot be used to search with: {reason}; give another file")
-            raise MediaError(message.format(path=path, reason=error)) from None
+            raise MediaError(message.format(path=path, reason=retold(str(error)))) from None
         if seen:
             vectors = self._embedder.embed_pixels(np.stack([pixels for pixels, _at_s in seen]))
             good = usable(vectors)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from retrieval.media import SEEN
+from retrieval.messages import N_
 from retrieval.store import live, reader, seal
 from retrieval.store.reader import Reader
 from retrieval.store.records import Manifest, Mark, Stats
@@ -72,5 +73,5 @@ def _state(path: Path, at: Mark) -> str:
     try:
         found = seal.read(path)
     except (OSError, seal.IndexDamaged):
-        return "missing"
-    return "current" if found.belongs(at) and found.generation == at.generation else "behind"
+        return N_("missing")
+    return N_("current") if found.belongs(at) and found.generation == at.generation else N_("behind")

@@ -194,7 +194,7 @@ def test_tables_on_a_terminal_have_headings_in_chinese(
     assert all(heading in shown.splitlines()[0] for heading in headings)
     in_pipe = run_process(*arguments, "-c", collection, **environment).stdout.decode()
     assert in_pipe
-    assert not any(heading in in_pipe.splitlines()[0] for heading in headings)
+    assert not _CHINESE.search(in_pipe)
 
 
 def test_why_files_cannot_be_read_is_said_in_chinese(prepared: Library, tmp_path: Path, chinese: None) -> None:
