@@ -10,7 +10,7 @@ from PIL import Image
 
 from indexer import index
 from retrieval.config import Cut, SearchOptions
-from retrieval.embedding import open_embedder
+from retrieval.embedding import model_folder, open_embedder
 from retrieval.embedding.polyglot import Polyglot
 from retrieval.errors import ModelError
 from retrieval.query import parse_query
@@ -298,3 +298,18 @@ def test_backgrounds_that_make_no_sense_are_refused(model, embedder, tmp_path, a
     np.savez(tmp_path / "relevance.npz", **arrays)
     with pytest.raises(ModelError):
         read_statistics(tmp_path, embedder.spec)
+
+
+def test_the_built_in_model_brings_statistics():
+    starter = open_embedder("starter", "cpu", 1)
+    found = read_statistics(model_folder("starter"), starter.spec)
+    assert found is not None
+    assert set(found.judges) == {"text", "picture", "mixed"}
+    assert found.bank.shape == (2048, starter.dim)
+    for judge in found.judges.values():
+        levels = [judge.least(rate) for rate in (0.5, 0.2, 0.05, 0.01, 0.005)]
+        assert levels == sorted(levels)
+        assert judge.hits[0] > 0 > judge.hits[1]
+    for figures in found.facts["measured_on_things_not_fitted"].values():
+        assert figures["auc"] > 0.75
+        assert figures["nonsense"] > 0.95

@@ -109,8 +109,8 @@ class Background:
     def _of_form(self, parts: Sequence[Embedded], prompt: Sequence[str], where: Where | None) -> Null:
         """Draw queries of a form, and return what they reach."""
         rng = np.random.default_rng(_SEED)
-        keys = self._collection.keys(where)
         pictures = any(part.modality != "text" for part in parts)
+        keys = self._collection.keys(where) if pictures else np.empty(0, np.int64)
         most = max(1, min(_DRAWN, _PROBES // max(len(mix(parts).probes), 1)))
         count = min(most, len(keys)) if pictures else most
         columns = [self._drawn(part, count, rng, prompt, keys) for part in parts]
