@@ -11,6 +11,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGES = ("retrieval", "indexer")
 KEYWORDS: dict[str, Any] = {"_": None, "N_": None, "ngettext": (1, 2)}
 TRANSLATED = LANGUAGES[1:]
+_UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 _UNSTABLE = tuple(
     f'"{name}:'
     for name in (
@@ -123,8 +125,9 @@ def as_po(catalog: Catalog) -> bytes:
 
 
 def as_mo(catalog: Catalog) -> bytes:
-    """Return the file that gettext reads."""
+    """Return the file that gettext reads; without the time at which it is made."""
     stream = io.BytesIO()
+    catalog.creation_date = _UNDATED
     write_mo(stream, catalog)
     return stream.getvalue()
 
