@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from retrieval import __version__
 from retrieval.cli import (
+    benching,
     duplicating,
     evaluation,
     explaining,
@@ -146,6 +147,7 @@ app.command("verify")(maintenance.verify)
 app.command("forget")(maintenance.forget)
 app.command("purge")(maintenance.purge)
 app.command("doctor")(maintenance.doctor)
+app.command("bench")(benching.bench)
 app.command("tag")(labelling.tag)
 app.command("describe")(labelling.describe)
 app.command("duplicates")(duplicating.duplicates)
