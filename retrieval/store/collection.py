@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,26 +12,16 @@ import numpy as np
 from retrieval.config import IndexChoice, ModelSpec, Sampling
 from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.messages import _, reason_of
-from retrieval.store import durable, manifest, opening, summary
-from retrieval.store.facts import facts, item_looks
+from retrieval.store import durable, manifest, opening
+from retrieval.store.contents import Contents
 from retrieval.store.live import LiveIndex
 from retrieval.store.lock import WriteLock
 from retrieval.store.reader import Reader
 from retrieval.store.records import (
-    FileFacts,
-    FileRecord,
-    Frames,
-    ItemLooks,
-    ItemRow,
-    Manifest,
     Problem,
     Source,
-    Stats,
-    Told,
-    WordMatch,
 )
-from retrieval.store.telling import told
-from retrieval.types import FloatMatrix, Keys, Matches, Track, Where
+from retrieval.types import FloatMatrix
 
 if TYPE_CHECKING:
     from retrieval.store.catalog import Catalog
@@ -41,7 +31,7 @@ CATALOG = "catalog.sqlite"
 LOCK = "lock"
 
 
-class Collection:
+class Collection(Contents):
     """Files, items and vectors of one folder.
 
     Reading is safe from any thread and goes on while another process writes. Writing wants ``write=True`` (one process
@@ -52,10 +42,6 @@ class Collection:
     ``notes`` collects messages for the user, such as that a damaged index was built anew; the index is looked at when
     it is first searched, so they are complete after that.
     """
-
-    folder: Path
-    manifest: Manifest
-    notes: list[str]
 
     def __init__(self, folder: Path, lock: WriteLock | None, catalog: "Catalog | None") -> None:
         """Use ``create`` or ``open``."""
@@ -192,184 +178,6 @@ class Collection:
         """The sampling of a re-embedding that was begun and not finished."""
         found = self._reader.building()
         return found and found[1]
-
-    # -- reading ----------------------------------------------------------------------------------------------------
-
-    def search(self, queries: FloatMatrix, k: int, where: Where | None = None) -> Matches:
-        """Return the k best items of each query, ``(q, dim) float32``, by score and then by key.
-
-        ``where`` narrows the choice; files that are gone never appear. What other processes committed is taken in.
-
-        Raises:
-            ValueError: queries of another shape or not finite, or k < 1.
-            QueryError: a filter that cannot be understood.
-            ModelMismatch: the collection was meanwhile embedded anew with another model.
-        """
-        rows = np.ascontiguousarray(queries, np.float32)
-        dim = self.manifest.spec.dim
-        if rows.ndim != 2 or rows.shape[1] != dim:
-            raise ValueError(f"queries must be of shape (q, {dim}), not {rows.shape}")
-        if not np.isfinite(rows).all():
-            raise ValueError("queries must be finite")
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        return self._index.search(rows, k, where, self._reader.model_id)
-
-    def find_words(
-        self, wanted: Sequence[str], unwanted: Sequence[str] = (), most: int = 1000, where: Where | None = None
-    ) -> list[WordMatch]:
-        """Return at most ``most`` files that can be found by words of the texts, best first; equal ones by path.
-
-        The words are those of file names, folders, titles, descriptions and keywords, compared by their stems where
-        they are English; files are ordered by BM25 (Robertson and Zaragoza, 2009). Files that hold all words of an
-        unwanted text one after the other are left out. ``where`` narrows the choice; files that are gone never appear.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-        """
-        return self._reader.find_words(wanted, unwanted, most, where)
-
-    def refresh(self) -> None:
-        """Take in what was committed since the last look; ``search`` does so itself."""
-        self._index.refresh()
-
-    def count(self, where: Where | None = None) -> int:
-        """Return how many items a search with this filter chooses from.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-        """
-        return self._reader.count(where)
-
-    def growth(self) -> tuple[int, int]:
-        """Return a number that tells the collection from others, and one that rises as items are added."""
-        return self._reader.growth()
-
-    def hits(self, per_video: int, where: Where | None = None) -> int:
-        """Return how many hits a search with this filter can have when a video counts at most ``per_video`` times.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-        """
-        return self._reader.hits(per_video, where)
-
-    def sample(self, count: int, where: Where | None = None) -> FloatMatrix:
-        """Return the vectors of at most ``count`` of the items that a search with this filter chooses from.
-
-        ``(n, dim) float32``, spread evenly, and the same ones as long as nothing changes.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-            KeyError: an item was removed by another process between two looks.
-        """
-        return self._reader.sample(count, where)
-
-    def keys(self, where: Where | None = None) -> Keys:
-        """Return the keys of the items that a search with this filter chooses from, ``(n,) int64``, by path and time.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-        """
-        return self._reader.keys(where)
-
-    def file_ids(self, where: Where) -> frozenset[int]:
-        """Return the ids of the files that a filter selects, those that failed or are gone too.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-        """
-        return self._reader.file_ids(where)
-
-    def items(self, keys: Sequence[int] | Keys) -> list[ItemRow]:
-        """Return the items of these keys, in their order.
-
-        Raises:
-            KeyError: there is no such item, or it was removed since it was found.
-        """
-        return self._reader.items(keys)
-
-    def told(self, file_ids: Sequence[int]) -> dict[int, Told]:
-        """Return what is known of these files besides their paths, by their ids; one that is gone has no entry."""
-        return told(self._reader, file_ids)
-
-    def vectors(self, keys: Sequence[int] | Keys) -> FloatMatrix:
-        """Return the vectors of these keys, ``(n, dim) float32``, in their order.
-
-        Raises:
-            KeyError: there is no such item, or it was removed since it was found.
-        """
-        return self._reader.vectors(keys)
-
-    def frames(self, file_id: int) -> Frames:
-        """Return the items of a file in time order; none if there is no such file."""
-        return self._reader.frames(file_id)
-
-    def track(self, file_id: int) -> Track | None:
-        """Return what a video looks like from moment to moment; ``None`` for a picture, or where it is not known."""
-        return self._reader.track(file_id)
-
-    def signatures(self, keys: Sequence[int] | Keys) -> list[bytes]:
-        """Return the signatures of these keys (see ``Item``), in their order.
-
-        Raises:
-            KeyError: there is no such item, or it was removed since it was found.
-        """
-        return self._reader.signatures(keys)
-
-    def digests(self, file_ids: Sequence[int]) -> list[bytes | None]:
-        """Return the digests of these files' contents, in their order; ``None`` where one is not known.
-
-        Raises:
-            KeyError: there is no such file, or it was removed since it was found.
-        """
-        return self._reader.digests(file_ids)
-
-    def facts(self, where: Where | None = None) -> list[FileFacts]:
-        """Return what tells files from their copies, ordered by the bytes of their paths; files that are gone are not.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-        """
-        return facts(self._reader, where)
-
-    def item_looks(self, where: Where | None = None) -> ItemLooks:
-        """Return what the items of these files look like, some 400 bytes an item.
-
-        Raises:
-            QueryError: a filter that cannot be understood.
-        """
-        return item_looks(self._reader, where)
-
-    def find_file(self, path: Path) -> FileRecord | None:
-        """Return the file of exactly this absolute path."""
-        return self._reader.find_file(path)
-
-    def find_item(self, path: Path, at_s: float | None = None) -> ItemRow | None:
-        """Return the item of a file whose time (seconds) is nearest; its first one when no time is given."""
-        return self._reader.find_item(path, at_s)
-
-    def files_with_digest(self, digest: bytes) -> list[FileRecord]:
-        """Return the files whose content has this digest, ordered by path."""
-        return self._reader.files_with_digest(digest)
-
-    def records(self, source_id: int | None = None) -> Iterator[FileRecord]:
-        """Yield all files, or those of one source, ordered by the bytes of their paths."""
-        if source_id is None:
-            return self._reader.records()
-        return self._reader.records("f.source_id = ?", source_id)
-
-    def sources(self) -> list[Source]:
-        """Return the root folders, ordered by path."""
-        return self._reader.sources()
-
-    def failed(self) -> Iterator[tuple[Path, str]]:
-        """Yield the files that could not be read and are not gone, with the reasons, ordered by path."""
-        for record in self._reader.records(summary.FAILED):
-            yield record.path, record.reason
-
-    def stats(self) -> Stats:
-        """Return the collection's figures."""
-        return summary.stats(self.folder, self._reader, self.manifest)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
