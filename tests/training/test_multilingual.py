@@ -124,17 +124,17 @@ def test_a_malformed_table_is_refused(told: Path, tmp_path: Path, line: str, sai
 
 def test_features_are_kept_and_a_broken_run_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
-    first = KeptFeatures(tmp_path, said.append).rows(["红色", "blue", "红色"])
+    first = KeptFeatures(tmp_path, said.append).compute(["红色", "blue", "红色"])
     np.testing.assert_array_equal(first[0], first[2])
     (table,) = tmp_path.glob("*.jsonl")
     (rows,) = tmp_path.glob("*.f32")
     assert len(table.read_text(encoding="utf-8").splitlines()) == 2
     whole = rows.read_bytes()
     rows.write_bytes(whole[:-7])  # the last row was not written to its end
-    np.testing.assert_array_equal(KeptFeatures(tmp_path, said.append).rows(["红色", "blue"]), first[:2])
+    np.testing.assert_array_equal(KeptFeatures(tmp_path, said.append).compute(["红色", "blue"]), first[:2])
     assert rows.read_bytes() == whole
     assert len(said) == 2
-    KeptFeatures(tmp_path, said.append).rows(["blue"])
+    KeptFeatures(tmp_path, said.append).compute(["blue"])
     assert len(said) == 2
 
 

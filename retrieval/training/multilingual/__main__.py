@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retrieval.embedding import Embedder, open_embedder
+from retrieval.embedding import open_embedder
 from retrieval.embedding.base import normalise
 from retrieval.embedding.characters import Characters
-from retrieval.embedding.multilingual import SentenceFeatures, readable
+from retrieval.embedding.multilingual import readable
 from retrieval.errors import RetrievalError
 from retrieval.training.measure import FloatArray, IntArray, Recall, recall
 from retrieval.training.multilingual.export import write_tower
@@ -46,10 +46,8 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def gather(options: argparse.Namespace, model: Embedder, cache: Path) -> tuple[Material, Held]:
-    """Read the data folder, and compute or read back what is kept in `cache`."""
-    features = KeptFeatures(cache, note)
-    vectors = KeptVectors(cache, model, note)
+def gather(options: argparse.Namespace, features: KeptFeatures, vectors: KeptVectors) -> tuple[Material, Held]:
+    """Read the data folder, and compute or read back what is kept of it."""
     told, held = (read_told(options.data, splits) for splits in (["train", "extra"], ["dev"]))
     teacher = Teacher(told, vectors)
     chosen = {kind: told.of(kind, most) for kind, most in zip(KINDS, options.sentences, strict=True)}
@@ -63,21 +61,21 @@ def gather(options: argparse.Namespace, model: Embedder, cache: Path) -> tuple[M
     def sentences(kind: str) -> Sentences:
         texts = [sentence.text for sentence in chosen[kind]]
         read = characters.rows(list(map(readable, texts)))
-        return Sentences(features.rows(texts), owners(chosen[kind]), teacher.rows(chosen[kind]), read)
+        return Sentences(features.compute(texts), owners(chosen[kind]), teacher.rows(chosen[kind]), read)
 
     material = Material(
         [vectors.pictures(paths, view, options.seed) for view in range(options.views)],
         sentences("written"),
         sentences("machine"),
         sentences("english"),
-        features.rows(names),
+        features.compute(names),
         vectors.texts(names),
         characters.known,
     )
     asked = held.of("written")
     texts = [sentence.text for sentence in asked]
     pictures = vectors.pictures([options.data / "images" / name for name in held.names])
-    return material, Held(pictures, features.rows(texts), characters.rows(list(map(readable, texts))), owners(asked))
+    return material, Held(pictures, features.compute(texts), characters.rows(list(map(readable, texts))), owners(asked))
 
 
 class Teacher:
@@ -165,14 +163,15 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as temporary:
             cache = options.cache or Path(temporary)
             model = open_embedder(str(options.model.absolute()))
+            features, vectors = KeptFeatures(cache, note), KeptVectors(cache, model, note)
             recipe = Recipe(seed=options.seed)
             if not options.report:
-                material, held = gather(options, model, cache)
+                material, held = gather(options, features, vectors)
                 tower = train(material, held, recipe)
-                write_tower(options.out, tower, material.known, model.spec, SentenceFeatures().digest())
+                write_tower(options.out, tower, material.known, model.spec, features.digest())
                 shutil.copytree(LICENCES, options.out / "LICENSES", dirs_exist_ok=True)
             asked = Asked(options.out, options.data, options.classes, options.sentences, options.views, recipe)
-            write_card(asked, model, KeptVectors(cache, model, note))
+            write_card(asked, model, features, vectors)
     except RetrievalError as error:
         note(str(error))
         return 1

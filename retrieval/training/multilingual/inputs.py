@@ -30,12 +30,16 @@ class KeptFeatures:
         folder.mkdir(parents=True, exist_ok=True)
         # An engine for each processor, since the threads within one wait for one another at every layer.
         self._engines = [SentenceFeatures() for _ in range(processors())]
-        stem = f"sentences-{self._engines[0].digest()[:12]}"
+        stem = f"sentences-{self.digest()[:12]}"
         self._texts, self._rows = folder / f"{stem}.jsonl", folder / f"{stem}.f32"
         self._tell = tell
         self._place = {text: place for place, text in enumerate(self._kept())}
 
-    def rows(self, texts: Sequence[str]) -> FloatArray:
+    def digest(self) -> str:
+        """The SHA-256 (hex) of the features' weights."""
+        return self._engines[0].digest()
+
+    def compute(self, texts: Sequence[str]) -> FloatArray:
         """Features (n, 384) of texts, rows of length 1; equal texts are computed once."""
         if not texts:
             return np.empty((0, FEATURES), np.float32)

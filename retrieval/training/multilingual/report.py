@@ -14,7 +14,7 @@ from retrieval.embedding.multilingual import CHARACTERS, MultilingualTower
 from retrieval.training.data import read_captions
 from retrieval.training.measure import FloatArray, IntArray, bootstrap, class_recall, recall
 from retrieval.training.multilingual.fitting import FEWEST, Recipe
-from retrieval.training.multilingual.inputs import KeptVectors
+from retrieval.training.multilingual.inputs import KeptFeatures, KeptVectors
 from retrieval.training.multilingual.sentences import owners, read_told
 from retrieval.training.report import Figures, as_rows
 
@@ -103,10 +103,10 @@ class Asked(NamedTuple):
     recipe: Recipe
 
 
-def write_card(asked: Asked, model: Embedder, kept: KeptVectors) -> None:
+def write_card(asked: Asked, model: Embedder, features: KeptFeatures, kept: KeptVectors) -> None:
     """Measure the written tower on the dev split of the data and write its `README.md`."""
     folder, data, classes, sentences, views, recipe = asked
-    tower = MultilingualTower(folder, model.spec)
+    tower = MultilingualTower(folder, model.spec, features)
     values = {
         "model": Path(model.spec.name).name,
         "digest": model.spec.digest,
