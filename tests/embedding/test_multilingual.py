@@ -266,6 +266,9 @@ def test_the_shipped_tower_is_of_the_shipped_model() -> None:
     english = starter.embed_texts(["two dogs play on the grass", "a man rides a bicycle", "a child on a beach"])
     chinese = tower.embed_texts(["两只狗在草地上玩耍", "一个男人在骑自行车", "海滩上的一个孩子"])
     assert (chinese @ english.T).argmax(axis=1).tolist() == [0, 1, 2]
+    np.testing.assert_allclose((chinese * english).sum(axis=1), [0.818, 0.855, 0.860], atol=0.02)
+    # Numbers that all texts of the model have in common: what pictures hold against them is their hub correction.
+    np.testing.assert_allclose(chinese[:, [508, 510]], english[:, [508, 510]], atol=1e-3)
     settings = json.loads((shipped_tower() / "model.json").read_text(encoding="utf-8"))
     assert (shipped_tower() / "head.onnx").stat().st_size < 6_000_000
     assert settings["model"]["name"] == "starter"
