@@ -78,7 +78,7 @@ def test_the_files_are_the_ones_described(shipped: Shipped) -> None:
 def test_the_folder_is_small_and_complete() -> None:
     files = [f for f in FOLDER.rglob("*") if f.is_file()]
     assert sum(f.stat().st_size for f in files) < 64 * 2**20
-    assert not [f.name for f in files if f.suffix not in {".onnx", ".json", ".md", ".txt"}]
+    assert not [f.name for f in files if f.suffix not in {".onnx", ".json", ".md", ".npz", ".txt"}]
     assert len((FOLDER / "classes.txt").read_text(encoding="utf-8").splitlines()) == 1000
     assert {f.name for f in (FOLDER / "LICENSES").iterdir()} >= {"Apache-2.0.txt", "WordNet-3.0.txt", "NOTICE.txt"}
 
