@@ -23,8 +23,8 @@ def as_jsonl(hits: Hits, leading: Mapping[str, object] | None = None) -> Iterato
     ``taken_at`` where it is not known. The text is plain ASCII: bytes of a name that are no UTF-8 stand as lone
     surrogates (``"\udcff"``), which ``os.fsencode`` turns back after ``json.loads``. Hits that say what each part of
     the query added have one key more, ``parts``; see ``parts_json``. Hits that others were folded into say how many,
-    ``duplicates``, and which, ``also`` (items). Hits whose probability is known have ``probability``. ``leading`` comes
-    first in each object.
+    ``duplicates``, and which, ``also`` (items). Hits whose probability is known have ``probability``, stretches that a
+    clip was found to show ``speed`` (see ``Hit``). ``leading`` comes first in each object.
     """
     for hit in hits.hits:
         yield json_line({**(leading or {}), **_fields(hit)})
@@ -161,6 +161,7 @@ def _fields(hit: Hit) -> dict[str, object]:
         **told,
         **alike,
         **({} if hit.probability is None else {"probability": round(hit.probability, 4)}),
+        **({} if hit.speed is None else {"speed": round(hit.speed, 3)}),
     }
 
 

@@ -192,7 +192,8 @@ class Hit(NamedTuple):
     order, when they were asked for. ``also`` names the hits that are like this one
     and were folded into it, when that was asked for.
     ``probability`` is that of the hit being what was asked for, 0 to 1, where it is known: with the automatic cut (see
-    ``SearchOptions.cut``); unlike scores it may be compared between queries.
+    ``SearchOptions.cut``); unlike scores it may be compared between queries. ``speed`` is there where a clip was asked
+    with and the moment is the very stretch that it shows: how many times as fast as the video the clip is.
     """
 
     rank: int
@@ -210,6 +211,7 @@ class Hit(NamedTuple):
     shares: tuple[Share, ...] = ()
     also: tuple[str, ...] | None = None
     probability: float | None = None
+    speed: float | None = None
 
 
 class Cutting(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.types import FloatMatrix
+from retrieval.types import FloatMatrix, Track
 
 MAX_PROBES = 16
 """How many probes a query may have; the keyframes of clips are thinned evenly to keep to it."""
@@ -25,7 +25,8 @@ class Embedded(NamedTuple):
     """A part of a query as vectors: one row for words, a picture or an item, one per keyframe for a clip.
 
     ``spread`` says how far the part's scores spread over the collection (see ``spread``), 0 where that is not known.
-    ``at_s`` are the times of a clip's keyframes in seconds; empty for anything else.
+    ``at_s`` are the times of a clip's keyframes in seconds; empty for anything else. ``track`` is what a clip
+    looks like from moment to moment, where that is known.
     """
 
     vectors: FloatMatrix
@@ -33,6 +34,7 @@ class Embedded(NamedTuple):
     modality: Modality
     spread: float = 0.0
     at_s: tuple[float, ...] = ()
+    track: Track | None = None
 
 
 class Mix(NamedTuple):

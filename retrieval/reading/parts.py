@@ -14,7 +14,7 @@ from retrieval.ranking import MAX_PROBES, Embedded, thin
 from retrieval.reading.arrays import read_vectors
 from retrieval.reading.regions import cut_out, target_of
 from retrieval.reading.texts import Texts
-from retrieval.types import FloatMatrix, Part, Pixels, Sample
+from retrieval.types import FloatMatrix, Part, Pixels, Sample, Track
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
@@ -26,14 +26,22 @@ Prepare = Callable[[Pixels], Pixels]
 
 
 class _Rows(NamedTuple):
-    """The vectors of a part, and the times of its frames in seconds where it is a clip."""
+    """The vectors of a part; where it is a clip, the times of its frames in seconds, and its track."""
 
     vectors: FloatMatrix
     at_s: tuple[float, ...] = ()
+    track: Track | None = None
 
     @classmethod
-    def of(cls, frames: "Frames") -> "_Rows":
-        return cls(frames.vectors, () if np.isnan(frames.at_s).any() else tuple(frames.at_s.tolist()))
+    def of(cls, frames: "Frames", track: Track | None) -> "_Rows":
+        return cls(frames.vectors, () if np.isnan(frames.at_s).any() else tuple(frames.at_s.tolist()), track)
+
+
+class _Looked(NamedTuple):
+    """Preprocessed pixels with their times in seconds, ``None`` for a picture; the track where it is a clip."""
+
+    seen: list[tuple[Pixels, float | None]]
+    track: Track | None
 
 
 class Reading:
@@ -43,6 +51,7 @@ class Reading:
         """Read files with a model, from a collection where it knows them; words are among ``texts``."""
         self._collection, self._embedder, self._texts = collection, embedder, texts
         self._paths: set[str] = set()
+        self._alone = False
         self.notes: list[str] = []
 
     @property
@@ -60,6 +69,7 @@ class Reading:
         """
         said = (note for part in parts if part.kind == "text" for note in self._texts.of(part.value).notes)
         self.notes += dict.fromkeys(said)
+        self._alone = len(parts) == 1  # only then a clip is looked for as an excerpt
         return [self._embedded(part) for part in parts]
 
     def _embedded(self, part: Part) -> Embedded:
@@ -70,7 +80,7 @@ class Reading:
             self.notes += notes
             return Embedded(vectors, part.weight, "vector")
         seen = self._item(part.value) if part.kind == "item" else self._file(part.value)
-        return Embedded(seen.vectors, part.weight, "picture", at_s=seen.at_s)
+        return Embedded(seen.vectors, part.weight, "picture", at_s=seen.at_s, track=seen.track)
 
     def _file(self, value: str) -> _Rows:
         """Return the vectors of a picture, or of keyframes of a clip: stored ones if it is indexed and unchanged."""
@@ -100,7 +110,7 @@ class Reading:
         from retrieval.embedding.base import usable
 
         try:
-            seen = self._looked_at(path, named)
+            seen, track = self._looked_at(path, named)
         except MediaError as error:
             message = _("{path} cannot be used to search with: {reason}; give another file")
             raise MediaError(message.format(path=path, reason=retold(str(error)))) from None
@@ -109,14 +119,14 @@ class Reading:
             good = usable(vectors)
             if good.any():
                 times = (at_s for (_pixels, at_s), kept in zip(seen, good, strict=True) if kept)
-                return _Rows(vectors[good], tuple(at_s for at_s in times if at_s is not None))
+                return _Rows(vectors[good], tuple(at_s for at_s in times if at_s is not None), track)
         message = _("{path} cannot be used to search with: the model gives no vector for it; give another file")
         raise MediaError(message.format(path=path))
 
-    def _looked_at(self, path: Path, named: ItemName) -> list[tuple[Pixels, float | None]]:
+    def _looked_at(self, path: Path, named: ItemName) -> _Looked:
         """Return the preprocessed pixels of a picture, or of frames of a video with their times in seconds.
 
-        Times are those of a clip's frames; of the one frame that was named there is none.
+        Times are those of a clip's frames; of the one frame that was named there is none, and no track either.
         """
         from retrieval.config import Sampling
         from retrieval.media import open_media
@@ -126,13 +136,13 @@ class Reading:
         prepare: Prepare = self._embedder.preprocess
         if named.crop is not None:
             target, prepare = _cropping(path, named.crop, target, prepare)
-        with open_media(path, Sampling(), target) as media:
+        with open_media(path, Sampling(), target, dense=self._alone and named.at_s is None) as media:
             if named.at_s is not None:
                 seen: list[tuple[Pixels, float | None]] = [(prepare(one), None) for one in media.at([named.at_s])]
             else:
                 seen = [(one.pixels, one.item.at_s) for one in _evenly(media, prepare, MAX_PROBES)]
             self.notes += [f"{path}: {retold(note)}" for note in media.notes]
-        return seen
+            return _Looked(seen, media.info.track if named.at_s is None else None)
 
 
 def _cropping(path: Path, crop: Crop, target: int, prepare: Prepare) -> tuple[int, Prepare]:
@@ -157,7 +167,7 @@ def _stored_file(collection: "Collection", names: Iterable[Path]) -> _Rows | Non
         if record and record.status == "ok" and _unchanged(known, record.size_bytes, record.mtime_ns):
             stored = collection.frames(record.id)
             if len(stored.vectors):
-                return _Rows.of(stored)
+                return _Rows.of(stored, collection.track(record.id))
     return None
 
 
@@ -171,7 +181,7 @@ def _stored_item(collection: "Collection", names: Iterable[Path], at_s: float | 
             frames = collection.frames(row.file_id)
             if not len(frames.keys):
                 raise KeyError(row.file_id)
-            return _Rows.of(frames)
+            return _Rows.of(frames, collection.track(row.file_id))
     return None
 
 

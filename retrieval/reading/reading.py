@@ -11,7 +11,7 @@ from retrieval.query import check_parts
 from retrieval.ranking import MAX_PROBES, Embedded, Mix, mix, shares, spread, thin
 from retrieval.reading.parts import Reading
 from retrieval.reading.texts import Texts
-from retrieval.types import FloatMatrix, Part, Query, Share
+from retrieval.types import FloatMatrix, Part, Query, Share, Track
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
@@ -31,6 +31,12 @@ class ReadQuery(NamedTuple):
     mixed: Mix
     own: frozenset[str]
     notes: tuple[str, ...]
+
+    @property
+    def excerpt(self) -> Track | None:
+        """The track of the clip that the query consists of; ``None`` when it is anything else."""
+        alone = len(self.parts) == 1 and self.parts[0].weight > 0
+        return self.embedded[0].track if alone else None
 
     def shares(self, vectors: FloatMatrix) -> list[tuple[Share, ...]]:
         """Return what each part adds to the score of each of the vectors ``(n, dim)``; see ``ranking.shares``."""

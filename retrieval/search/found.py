@@ -28,6 +28,7 @@ class Found(NamedTuple):
     shares: tuple[Share, ...] = ()
     also: tuple["Found", ...] | None = None
     probability: float | None = None
+    speed: float | None = None
 
     @property
     def place(self) -> tuple[float, bytes, float]:
@@ -56,6 +57,7 @@ def hit_of(rank: int, found: Found) -> Hit:
         found.shares,
         None if found.also is None else tuple(_named(one) for one in found.also),
         found.probability,
+        found.speed,
     )
 
 

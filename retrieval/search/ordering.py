@@ -49,6 +49,10 @@ def order_of(collection: "Collection", query: Query, read: ReadQuery | None, opt
         visual = Fused(collection, read, query.where, options)
     if options.match == "both":
         return WithWords(collection, query.parts, query.where, visual, ranked)
+    if visual is ranked and read.excerpt is not None:
+        from retrieval.search.placed import Placed
+
+        return Placed(collection, ranked, read.mixed.probes, read.excerpt)
     return visual
 
 

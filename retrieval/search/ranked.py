@@ -31,6 +31,7 @@ class Ranked:
     ) -> None:
         """Look for ``probes`` ``(m, dim)``; the files of the real paths ``own`` are left out."""
         self._collection, self._probes, self._where = collection, probes, where
+        self.per_video = per_video
         self._ranking = _Ranking(collection, probes, own, per_video)
         self.searched = collection.count(where)
         self.notes: list[str] = []
