@@ -22,7 +22,6 @@ from retrieval.errors import CollectionError, MediaError
 from retrieval.media import open_media
 from retrieval.messages import _
 from retrieval.store import Collection
-from retrieval.types import Pixels
 
 QUERIES = (
     "a dog running on grass",
@@ -106,11 +105,8 @@ def measure(collection: Collection, embedder: Embedder, seconds: float = 60.0, j
     """
     paths = _sample(collection)
     sampling, workers = collection.manifest.sampling, jobs or default_workers()
-    shape = embedder.spec.preprocessing
-    ready = np.random.default_rng(_SEED).integers(0, 256, (embedder.batch_size, shape.height, shape.width, 3), np.uint8)
-    embedder.embed_pixels(ready)  # loads the model, which is not what is measured here
-    encoding = _encoding(embedder, ready, _ENCODING * seconds)
-    decoding = _decoding(paths, embedder, sampling, workers, _DECODING * seconds)
+    encoding = measure_encoding(embedder, _ENCODING * seconds)
+    decoding = measure_decoding(paths, embedder, sampling, workers, _DECODING * seconds)
     if not decoding.pictures:
         raise CollectionError(
             _("no file of {folder} can be read now; connect its drive").format(folder=collection.folder)
@@ -189,7 +185,15 @@ def _timed(work: Callable[[], int]) -> Pace:
     return Pace(count, time.perf_counter() - wall_s, time.process_time() - processor_s)
 
 
-def _encoding(embedder: Embedder, ready: Pixels, seconds: float) -> Pace:
+def measure_encoding(embedder: Embedder, seconds: float) -> Pace:
+    """Measure the model alone, on pictures of noise that are ready in memory.
+
+    Raises:
+        ModelError: the model cannot be run.
+    """
+    shape = embedder.spec.preprocessing
+    ready = np.random.default_rng(_SEED).integers(0, 256, (embedder.batch_size, shape.height, shape.width, 3), np.uint8)
+    embedder.embed_pixels(ready)  # loads the model, which is not what is measured here
     until_s = time.perf_counter() + seconds
 
     def work() -> int:
@@ -201,8 +205,13 @@ def _encoding(embedder: Embedder, ready: Pixels, seconds: float) -> Pace:
     return _timed(work)
 
 
-def _decoding(paths: Sequence[Path], embedder: Embedder, sampling: Sampling, workers: int, seconds: float) -> Pace:
-    """Read and scale the files as ``index`` does, in as many threads, and do nothing with the pictures."""
+def measure_decoding(
+    paths: Sequence[Path], embedder: Embedder, sampling: Sampling, workers: int, seconds: float
+) -> Pace:
+    """Measure reading and scaling the files alone, as ``index`` does it with ``workers`` threads.
+
+    No file is begun after ``seconds`` seconds; what cannot be read counts for nothing.
+    """
     target = max(embedder.spec.preprocessing.height, embedder.spec.preprocessing.width)
     until_s = time.perf_counter() + seconds
 
