@@ -5,6 +5,7 @@ belongs to one set of weights, by digest. ``python -m retrieval.training.relevan
 """
 
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ FORMAT = 1
 NUMBERS, BACKGROUND = "relevance.json", "relevance.npz"
 _MOST_BYTES = 2**20
 _MOST_PICTURES = 65_536
+_ROW = re.compile(r"\[[^][{}]*\]")
 _DAMAGE = (KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError, EOFError, BadZipFile, zlib.error)
 _STEPS = 127
 """A background is kept in whole numbers from -127 to 127, a row at a time."""
@@ -85,7 +87,8 @@ def write_statistics(folder: Path, found: Statistics) -> None:
         "facts": found.facts,
         "judges": {kind: _told(judge) for kind, judge in found.judges.items()},
     }
-    (folder / NUMBERS).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    text = _ROW.sub(lambda found: " ".join(found[0].split()), json.dumps(data, indent=1))
+    (folder / NUMBERS).write_text(text + "\n", encoding="utf-8")
 
 
 def stepped(bank: FloatMatrix) -> FloatMatrix:
