@@ -269,33 +269,32 @@ def parts_of(pictures: list[Path], count: int) -> NDArray[np.uint8]:
     return np.stack(found)[order]
 
 
-def invent(count: int, seen: NDArray[np.uint8], drawn: FloatMatrix) -> tuple[NDArray[np.int64], FloatMatrix]:
-    """Make a fifth of the looks and vectors copies of others, in place; return whose, ``(count,)``, and the vectors."""
+def invent(seen: NDArray[np.uint8], drawn: FloatMatrix) -> NDArray[np.int64]:
+    """Make a fifth of the looks and vectors copies of earlier ones, in place; return whose, ``(n,)``."""
     rng = np.random.default_rng(2)
-    whose = np.arange(count)
-    copies = rng.choice(count, int(count * COPIED), replace=False)
-    originals = np.setdiff1d(whose, copies)
-    whose[copies] = rng.choice(originals, len(copies))
+    whose = np.arange(len(seen))
+    copied = rng.random(len(seen)) < COPIED
+    copied[0] = False
+    copies, originals = np.flatnonzero(copied), np.flatnonzero(~copied)
+    whose[copies] = originals[rng.integers(0, np.searchsorted(originals, copies))]
     noise = rng.integers(-1, 2, (len(copies), seen.shape[1]))
     seen[copies] = np.clip(seen[whose[copies]].astype(np.int64) + noise, 0, 255).astype(np.uint8)
     width = drawn.shape[1]
     drawn[copies] = drawn[whose[copies]] + rng.normal(0, 0.2 / np.sqrt(width), (len(copies), width))
     drawn[copies] /= np.linalg.norm(drawn[copies], axis=1, keepdims=True)
-    return whose, drawn
+    return whose
 
 
-def write_collection(folder: Path, seen: NDArray[np.uint8], vectors: FloatMatrix) -> None:
-    """Write a collection of pictures that have these looks and vectors; there are no files behind it."""
-    spec = ModelSpec("drawn", vectors.shape[1], "0", Preprocessing(8, 8))
+def write_items(collection: Collection, seen: NDArray[np.uint8], vectors: FloatMatrix, places: range) -> None:
+    """Write pictures that have these looks and vectors; there are no files behind them."""
     info = MediaInfo("image", 640, 480, None, None, "JPEG")
-    with Collection.create(folder, spec) as collection:
-        for first in range(0, len(seen), _BLOCK):
-            with collection.transaction() as writer:
-                source = writer.add_source(Path("/drawn"))
-                for at in range(first, min(len(seen), first + _BLOCK)):
-                    items = [Item(None, None, None, signature=seen[at].tobytes())]
-                    entry = Entry(Path(f"/drawn/{at:07d}.jpg"), at + 1, at)
-                    writer.put(source.id, entry, info, at.to_bytes(8, "big"), items, vectors[at : at + 1])
+    for first in range(places.start, places.stop, _BLOCK):
+        with collection.transaction() as writer:
+            source = writer.add_source(Path("/drawn"))
+            for at in range(first, min(places.stop, first + _BLOCK)):
+                items = [Item(None, None, None, signature=seen[at].tobytes())]
+                entry = Entry(Path(f"/drawn/{at:07d}.jpg"), at + 1, at)
+                writer.put(source.id, entry, info, at.to_bytes(8, "big"), items, vectors[at : at + 1])
 
 
 def group(folder: Path, level: Level) -> dict[str, object]:
@@ -331,26 +330,27 @@ def _found_again(groups: list[list[int]], whose: NDArray[np.int64]) -> dict[str,
 
 
 def measure_vectors(folder: Path, counts: list[int], cache: Path | None) -> dict[str, object]:
-    """Group collections of growing size, each in a process of its own."""
+    """Group a collection that grows, each time in a process of its own."""
     from benchmarks.index_kinds import Mixture, vectors_of
 
     pictures = [folder / "images" / name for name in names_of(folder, ["train", "dev", "extra"])]
-    mixture = Mixture(vectors_of(folder, cache)[0])
-    drawn = mixture.draw(max(counts), np.random.default_rng(3))
+    vectors = Mixture(vectors_of(folder, cache)[0]).draw(max(counts), np.random.default_rng(3))
     seen = parts_of(pictures, max(counts))
+    whose = invent(seen, vectors)
     sizes: dict[str, dict[str, object]] = {}
     times: dict[str, list[float]] = {"identical": [], "similar": []}
-    for count in counts:
-        with tempfile.TemporaryDirectory() as temporary:
-            where = Path(temporary) / "collection"
-            whose, vectors = invent(count, (looked := seen[:count].copy()), drawn[:count].copy())
-            write_collection(where, looked, vectors)
+    with tempfile.TemporaryDirectory() as temporary:
+        where = Path(temporary) / "collection"
+        Collection.create(where, ModelSpec("drawn", vectors.shape[1], "0", Preprocessing(8, 8))).close()
+        for before, count in itertools.pairwise([0, *counts]):
+            with Collection.open(where, write=True) as collection:
+                write_items(collection, seen, vectors, range(before, count))
             for level, took in times.items():
                 command = [sys.executable, "-m", "benchmarks.duplicates", "group", str(where), level]
                 told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 took.append(told["cpu_s"])
                 groups = told.pop("groups")
-                found = {**told, "groups": len(groups), **_found_again(groups, whose)}
+                found = {**told, "groups": len(groups), **_found_again(groups, whose[:count])}
                 sizes.setdefault(str(count), {})[level] = found
                 sys.stderr.write(json.dumps({str(count): {level: found}}) + "\n")
     slopes = {
@@ -358,7 +358,7 @@ def measure_vectors(folder: Path, counts: list[int], cache: Path | None) -> dict
         for level, took in times.items()
         if len(counts) > 1
     }
-    return {"dim": drawn.shape[1], "counts": sizes, "slope": slopes}
+    return {"dim": vectors.shape[1], "counts": sizes, "slope": slopes}
 
 
 def main() -> None:
@@ -383,7 +383,7 @@ def main() -> None:
     if given.what == "copies":
         report = measure_copies(given.folder, given.splits, given.count)
     else:
-        report = measure_vectors(given.folder, given.counts, given.cache)
+        report = measure_vectors(given.folder, sorted(given.counts), given.cache)
     print(json.dumps({**report, **machine()}, indent=1))
 
 
