@@ -56,11 +56,12 @@ class Reader:
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._own: tuple[int, sqlite3.Connection] | None = None
+        self._counted: dict[sqlite3.Connection, tuple[int, int]] = {}
 
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
-            everyone, self._all, self._idle = self._all, [], []
+            everyone, self._all, self._idle, self._counted = self._all, [], [], {}
         for connection in everyone:
             connection.close()
 
@@ -282,13 +283,26 @@ class Reader:
     def count(self, where: Where | None = None) -> int:
         """Return how many items a search with this filter chooses from."""
         if where is None:
-            sql = f"""SELECT (SELECT count(*) FROM items WHERE model_id = {ACTIVE})
-                - (SELECT count(*) FROM files f CROSS JOIN items i ON i.file_id = f.id
-                   WHERE f.gone AND i.model_id = {ACTIVE})"""
-            return int(self.rows(sql)[0][0])
+            return self._count()
         clause = compile_where(where)
         sql = f"SELECT count(*) {_CHOSEN} AND {clause.sql}"
         return int(self.rows(sql, *clause.values)[0][0])
+
+    def _count(self) -> int:
+        """Return how many items there are, which every search asks for, without counting them twice."""
+        sql = f"""SELECT (SELECT count(*) FROM items WHERE model_id = {ACTIVE})
+            - (SELECT count(*) FROM files f CROSS JOIN items i ON i.file_id = f.id
+               WHERE f.gone AND i.model_id = {ACTIVE})"""
+        with self.connection() as connection:
+            # A number that changes for this connection when any other commits.
+            version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+            own = self._own is not None and self._own[1] is connection
+            if not own and (held := self._counted.get(connection)) is not None and held[0] == version:
+                return held[1]
+            count = int(connection.execute(sql).fetchone()[0])
+            if not own:
+                self._counted[connection] = (version, count)
+            return count
 
     def growth(self) -> tuple[int, int]:
         """Return what tells the collection from others, and the greatest key that was ever given to an item it has."""
@@ -421,18 +435,5 @@ def _file(row: tuple[Any, ...]) -> FileRecord:
 
 def _item(row: tuple[Any, ...]) -> ItemRow:
     key, file_id, raw, kind, at_s, start_s, end_s, width, height, taken_at, mtime_ns, gone, offline = row
-    return ItemRow(
-        key,
-        file_id,
-        paths.from_bytes(raw),
-        kind,
-        at_s,
-        start_s,
-        end_s,
-        width,
-        height,
-        taken_at,
-        mtime_ns,
-        bool(gone),
-        bool(offline),
-    )
+    about = (key, file_id, raw, kind, at_s, start_s, end_s, width, height, taken_at, mtime_ns)
+    return ItemRow._make((*about, bool(gone), bool(offline)))

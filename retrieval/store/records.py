@@ -83,12 +83,10 @@ class FileRecord(_RecordFields):
         return paths.from_bytes(self.raw)
 
 
-class ItemRow(NamedTuple):
-    """One item with what is shown of its file; times within it are seconds, ``None`` for a picture."""
-
+class _ItemFields(NamedTuple):
     key: int
     file_id: int
-    path: Path
+    raw: bytes
     kind: Kind
     at_s: float | None
     start_s: float | None
@@ -99,6 +97,17 @@ class ItemRow(NamedTuple):
     mtime_ns: int
     gone: bool
     offline: bool
+
+
+class ItemRow(_ItemFields):
+    """One item with what is shown of its file; times within it are seconds, ``None`` for a picture."""
+
+    __slots__ = ()
+
+    @property
+    def path(self) -> Path:
+        """The absolute path; ``raw`` are its bytes."""
+        return paths.from_bytes(self.raw)
 
 
 class FileFacts(NamedTuple):

@@ -31,7 +31,7 @@ def test_a_file_comes_back_as_it_was_put(collection, make):
     assert row == (
         keys[1],
         record.id,
-        record.path,
+        record.raw,
         "video",
         1.0,
         1.0,

@@ -351,3 +351,17 @@ def test_it_is_filled_block_by_block(filled, make, monkeypatch):
     with Collection.open(filled.folder) as opened:
         np.testing.assert_array_equal(answers(opened, make), expected)
     assert sizes == [16, 16, 8]
+
+
+def test_the_count_follows_every_writer(filled, make):
+    with Collection.open(filled.folder) as reader:
+        for opened in (filled, reader):
+            assert [opened.count(), opened.count()] == [40, 40]
+        with filled.transaction() as writer:
+            writer.put(1, make.entry("/media/new.jpg"), make.picture, None, [Item()], make.unit(1))
+            assert [filled.count(), filled.count(), reader.count()] == [41, 41, 40]
+        assert [filled.count(), reader.count()] == [41, 41]
+        with filled.transaction() as writer:
+            writer.set_gone([reader.find_file(Path("/media/new.jpg")).id])
+            assert [filled.count(), reader.count()] == [40, 41]
+        assert [filled.count(), reader.count(), reader.count()] == [40, 40, 40]

@@ -1,0 +1,91 @@
+"""Measures a text query in a running process beside what it cannot do without, and under several clients at once.
+
+    python -m benchmarks.warm_search COLLECTION [--queries 300] [--clients 8]
+
+The floor of a query is embedding its text and the call of the index with the vector, one after the other. Query and
+floor take turns, each text once. Then as many threads as ``--clients`` ask at the same time: ``slow_to_median`` is the
+99th percentile over the median of these.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import machine
+from retrieval.embedding import embedder_for
+from retrieval.query import parse_query
+from retrieval.search import Searcher
+from retrieval.store import Collection
+
+_THINGS = ("a dog", "two children", "a man", "a red car", "a woman in a hat", "a boat", "some birds", "a cyclist")
+_PLACES = ("on grass", "in the snow", "by the water", "in a street", "on a rock", "at a table", "at night", "indoors")
+_DOINGS = ("running", "sitting", "jumping", "looking at the camera", "playing", "waiting", "eating", "talking")
+_K = 10
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("collection", type=Path)
+    parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--clients", type=int, default=8)
+    given = parser.parse_args()
+    texts = [" ".join(words) for words in itertools.product(_THINGS, _DOINGS, _PLACES)][: given.queries]
+    with Collection.open(given.collection) as collection:
+        embedder = embedder_for(collection.manifest.spec, "cpu")
+        searcher = Searcher(collection, embedder)
+        searcher.search(parse_query("warm"), _K)
+        floor, whole = alone(searcher, collection, texts)
+        crowd = together(searcher, texts, given.clients)
+        items = collection.count()
+    found = {
+        "items": items,
+        "query_ms": 1000 * statistics.median(whole),
+        "floor_ms": 1000 * statistics.median(floor),
+        "query_to_floor": statistics.median(whole) / statistics.median(floor),
+        f"median_of_{given.clients}_clients_ms": 1000 * statistics.median(crowd),
+        "slow_to_median": float(np.quantile(crowd, 0.99)) / statistics.median(crowd),
+    }
+    print(json.dumps({**{name: round(value, 3) for name, value in found.items()}, **machine()}, indent=1))
+
+
+def alone(searcher: Searcher, collection: Collection, texts: list[str]) -> tuple[list[float], list[float]]:
+    """Return the times of floors and of whole queries in seconds, in turn."""
+    floor, whole = [], []
+    for text in texts:
+        began_s = time.perf_counter()
+        collection.search(searcher.embedder.embed_texts([text]), _K)
+        between_s = time.perf_counter()
+        searcher.search(parse_query(text), _K)
+        floor.append(between_s - began_s)
+        whole.append(time.perf_counter() - between_s)
+    return floor, whole
+
+
+def together(searcher: Searcher, texts: list[str], clients: int) -> list[float]:
+    """Return the times of queries in seconds when so many threads ask at once."""
+    times: list[float] = []
+    left = iter(texts)
+
+    def ask() -> None:
+        for text in left:  # one iterator for all: taking the next is atomic
+            began_s = time.perf_counter()
+            searcher.search(parse_query(text), _K)
+            times.append(time.perf_counter() - began_s)
+
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times
+
+
+if __name__ == "__main__":
+    main()
