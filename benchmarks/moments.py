@@ -29,6 +29,7 @@ KEPT, QUALITY, LIGHTS = 0.8, 40, (0.8, 1.2)
 OVERLAP = 0.5
 TOLERANCE_S = 0.1
 """A cut found within this time of a real one is right."""
+ROUNDING_S = 0.001
 
 
 class Place(NamedTuple):
@@ -36,6 +37,10 @@ class Place(NamedTuple):
 
     file: str
     shot: Shot
+
+    def holds(self, at_s: float | None) -> bool:
+        """Return whether a time is within the shot; containers hold times in whole milliseconds."""
+        return at_s is not None and self.shot.start_s - ROUNDING_S <= at_s < self.shot.end_s - ROUNDING_S
 
 
 def filled(folder: Path) -> None:
@@ -71,7 +76,7 @@ def by_picture(searcher: Searcher, images: Path, places: dict[str, Place], scrat
         picture.save(query, "JPEG", quality=QUALITY)
         hit = first_of(searcher, parse_query("", like=[str(query)]))
         video = hit is not None and Path(hit.path).name == place.file
-        time = video and hit is not None and place.shot.start_s <= (hit.at_s or 0.0) < place.shot.end_s
+        time = video and hit is not None and place.holds(hit.at_s)
         right += video
         inside += time
         if not time:
@@ -80,7 +85,7 @@ def by_picture(searcher: Searcher, images: Path, places: dict[str, Place], scrat
         "queries": len(places),
         "right_video_first_%": share(right, len(places)),
         "time_in_shot_%": share(inside, len(places)),
-        "missed": missed[:20],
+        "missed": missed,
     }
 
 
@@ -98,7 +103,7 @@ def by_words(
             if here and hit is not None:
                 span = Span(hit.start_s or 0.0, hit.end_s or 0.0)
                 shared = iou(span, Span(place.shot.start_s, place.shot.end_s))
-                found["in_shot"] += place.shot.start_s <= (hit.at_s or 0.0) < place.shot.end_s
+                found["in_shot"] += place.holds(hit.at_s)
             found["right_video"] += here
             found["overlap"] += shared >= OVERLAP
             overlaps.append(shared)

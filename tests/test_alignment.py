@@ -97,12 +97,27 @@ def test_hours_of_video_are_searched_in_bounded_memory_and_time():
     assert found.start_s == pytest.approx(7000.0, abs=0.5)
 
 
+def test_an_excerpt_of_minutes_is_found_to_its_ends():
+    video = scenes(3, 1800.0)
+    found = align(video.track(0.25, 700.0, 1000.0, speed=1.03), video.track(0.25))
+    assert found is not None
+    assert (found.start_s, found.end_s) == (pytest.approx(700.0, abs=0.7), pytest.approx(1000.0, abs=0.7))
+    assert found.speed == pytest.approx(1.03, abs=0.003)
+
+
 def test_without_looks_there_is_no_place():
     nothing = Track(NONE, np.empty((0, 96), np.uint8), NONE)
     some = scenes(1, 10.0).track(0.25)
     assert align(nothing, some) is None
     assert align(some, nothing) is None
     assert align(some._replace(at_s=some.at_s[:1], signatures=some.signatures[:1]), some) is None
+
+
+def test_what_is_plain_has_no_place():
+    black = Track(np.arange(0.0, 3.0, 0.25), np.full((12, 96), 16, np.uint8), NONE)
+    video = scenes(1, 20.0).track(0.25)
+    dark = video._replace(signatures=np.where(video.at_s[:, None] > 10, 16, video.signatures).astype(np.uint8))
+    assert align(black, dark) is None
 
 
 def test_thinned_and_filled_in():

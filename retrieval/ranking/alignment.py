@@ -20,16 +20,20 @@ Looks = NDArray[np.float32]
 
 SPEED = 1.25
 """How many times as fast as the video the excerpt may be, or as slow."""
-ALIKE = 0.25
+ALIKE = 0.15
 """The mean squared distance up to which an excerpt is taken for one; 2 is that of looks that have nothing in common."""
-MOST_LOOKS = 128
-"""How many looks of an excerpt are compared, taken evenly."""
-MOST_PAIRS = 1_000_000
-"""How many pairs of looks are compared: of an excerpt fewer are, where the video is long."""
+VOTING_S, VOTING_LOOKS = 20.0, 128
+"""So much of the middle of an excerpt, in seconds, votes, with so many looks."""
+MOST_LOOKS = 2000
+"""How many looks of an excerpt are compared in the end, taken evenly."""
+MOST_PAIRS = 500_000
+"""How many pairs of looks vote: of an excerpt fewer do, where the video is long."""
 BIN_S = 0.1
-"""How fine offsets are, in seconds, before they are refined; coarser for long excerpts."""
+"""How fine offsets are, in seconds, before they are refined."""
 FINEST_S = 0.02
-_FAINT = 12.0
+LONG = 8000
+"""Videos with more looks than that are only compared with excerpts that show the whole picture or its middle."""
+_FAINT, _PLAIN = 12.0, 6.0
 _PRIOR, _PRIOR_ALIGNED = 2.0, 0.05
 _CHANGED_SPEED = 0.05
 _PEAKS, _REFINED = 6, 2
@@ -74,16 +78,22 @@ _SURE = 0.06
 def align(excerpt: Track, video: Track) -> Aligned | None:
     """Return where ``excerpt`` was taken from ``video``; ``None`` when it is unlikely to have been.
 
+    An excerpt that is plain nearly throughout has no place: there is nothing to tell it by.
+    Memory stays below some 200 MB for the longest track that there is (see ``media.track.MAX_LOOKS``).
+
     The excerpt may be cropped, rescaled, recompressed, brighter or darker, and up to a quarter faster or slower. It
     may reach beyond the end of the video by a little.
     """
     if len(excerpt.at_s) < 2 or not len(video.at_s):
         return None
+    if float(np.median(excerpt.signatures[:, :64].std(axis=1))) < _PLAIN:
+        return None
     at_s, shown = densified(video)
-    asked = thinned(excerpt, max(8, min(MOST_LOOKS, MOST_PAIRS // len(at_s))))
-    search = _Search(at_s, asked.at_s, prepared(asked.signatures.astype(np.float32)))
+    search = _Search(at_s, excerpt)
     best: Aligned | None = None
     for windows in (WHOLE,), CENTRED, OFF_CENTRE:
+        if windows is OFF_CENTRE and len(at_s) > LONG:
+            break
         found = search.best([prepared(windowed(shown, window)) for window in windows])
         best = found if best is None or found.apart < best.apart else best
         if best.apart < _SURE:
@@ -99,6 +109,14 @@ def thinned(track: Track, most: int) -> Track:
         return track
     places = np.round(np.linspace(0, len(track.at_s) - 1, most)).astype(np.int64)
     return track._replace(at_s=track.at_s[places], signatures=track.signatures[places])
+
+
+def _middle(track: Track, most_s: float) -> Track:
+    """Return the looks of the middle of a track that lasts longer than so many seconds; at least two."""
+    centre_s = float(track.at_s[0] + track.at_s[-1]) / 2
+    low, high = np.searchsorted(track.at_s, (centre_s - most_s / 2, centre_s + most_s / 2 + 1e-6)).tolist()
+    low, high = (low, high) if high - low >= 2 else (max(0, low - 1), high + 1)
+    return track._replace(at_s=track.at_s[low:high], signatures=track.signatures[low:high])
 
 
 def densified(track: Track) -> tuple[NDArray[np.float64], Looks]:
@@ -158,12 +176,17 @@ class _Guess(NamedTuple):
 
 
 class _Search:
-    """Looks for the place of one excerpt among looks at ``at_s``, ``(n,)`` seconds; ``asked`` are its own looks."""
+    """Looks for the place of one excerpt among looks at ``at_s``, ``(n,)`` seconds."""
 
-    def __init__(self, at_s: NDArray[np.float64], asked_s: NDArray[np.float64], asked: Looks) -> None:
-        self._at_s, self._asked_s, self._asked = at_s, asked_s, asked
-        self._middle_s = float(asked_s[0] + asked_s[-1]) / 2
-        lasts_s = float(asked_s[-1] - asked_s[0])
+    def __init__(self, at_s: NDArray[np.float64], excerpt: Track) -> None:
+        self._at_s = at_s
+        whole = thinned(excerpt, MOST_LOOKS)
+        self._asked_s, self._asked = whole.at_s, prepared(whole.signatures.astype(np.float32))
+        self._middle_s = float(whole.at_s[0] + whole.at_s[-1]) / 2
+        voting = thinned(_middle(excerpt, VOTING_S), max(8, min(VOTING_LOOKS, MOST_PAIRS // len(at_s))))
+        self._voting_s, self._voting = voting.at_s, prepared(voting.signatures.astype(np.float32))
+        self._lasts_s = float(whole.at_s[-1] - whole.at_s[0])
+        lasts_s = float(voting.at_s[-1] - voting.at_s[0])
         count = int(np.clip(np.ceil(2 * np.log(SPEED) * lasts_s / 0.3), 2, _MOST_SPEEDS - 1)) // 2 * 2 + 1
         self._speeds = np.geomspace(1 / SPEED, SPEED, count)
         self._ratio = float(self._speeds[1] / self._speeds[0])
@@ -175,8 +198,8 @@ class _Search:
         found: list[tuple[float, _Guess]] = []
         usual = 2.0
         for shown in views:
-            square = (shown**2).sum(axis=1)[:, None] + (self._asked**2).sum(axis=1)
-            apart = np.maximum(square - 2.0 * shown @ self._asked.T, 0.0).ravel()
+            square = (shown**2).sum(axis=1)[:, None] + (self._voting**2).sum(axis=1)
+            apart = np.maximum(square - 2.0 * shown @ self._voting.T, 0.0).ravel()
             usual = min(usual, float(np.median(apart)))
             for speed, (low, bins, counts) in zip(self._speeds.tolist(), self._bins, strict=True):
                 sums = np.convolve(np.bincount(bins, weights=apart), _SPREAD, "same")
@@ -189,18 +212,18 @@ class _Search:
         finest = [self._refined(guess, usual, FINEST_S) for _, guess in tried[:_REFINED]]
         return min((one for one, _ in (*tried, *finest)), key=lambda one: one.apart)
 
-    def _binned(self, speed: float) -> tuple[float, NDArray[np.int64], NDArray[np.float64]]:
+    def _binned(self, speed: float) -> tuple[float, NDArray[np.int32], NDArray[np.float64]]:
         """Return for each pair which middle it votes for, in bins from the first on, and how many pairs bins have."""
-        middles = (self._at_s[:, None] - speed * (self._asked_s - self._middle_s)).ravel()
+        middles = (self._at_s[:, None] - speed * (self._voting_s - self._middle_s)).ravel()
         low = float(middles.min())
-        bins = ((middles - low) / self._bin_s).astype(np.int64)
+        bins = ((middles - low) / self._bin_s).astype(np.int32)
         return low, bins, np.convolve(np.bincount(bins).astype(np.float64), _SPREAD, "same")
 
     def _refined(self, guess: _Guess, usual: float, finest_s: float) -> tuple[Aligned, _Guess]:
         """Return the best place near a guess, to ``finest_s`` seconds."""
         best = self._measured(guess, usual), guess
         step_s, ratio = self._bin_s / 2, self._ratio**0.5
-        while step_s >= finest_s:
+        while step_s >= finest_s or (ratio - 1) * self._lasts_s / 2 >= 4 * finest_s:
             _, centre = best
             for speed in (centre.speed / ratio, centre.speed, centre.speed * ratio):
                 for middle_s in (centre.middle_s + step_s * np.arange(-2, 3)).tolist():
