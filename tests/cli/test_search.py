@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Library, run, run_process
+from tests.media_makers import draw_picture, pan, write_clip
+from tests.model_makers import write_tiny_model
 from tests.page_reader import Page
 
 KEYS = ["rank", "score", "path", "kind", "start_s", "end_s", "at_s", "item", "width", "height", "taken_at"]
@@ -41,6 +43,18 @@ def test_words_find_the_moment(prepared: Library) -> None:
     assert found[0]["kind"] == "video"
     assert 2.5 <= found[0]["start_s"] <= found[0]["at_s"] <= found[0]["end_s"] <= 6.2
     assert found[0]["item"] == f"{found[0]['path']}#t={found[0]['at_s']:g}"
+
+
+def test_the_place_of_a_clip_has_a_speed(tmp_path: Path) -> None:
+    shots = [(pan(draw_picture(seed), (160, 120), 6.0), 3.0) for seed in range(4)]
+    write_clip(tmp_path / "films" / "long.mp4", shots, size=(160, 120), fps=12)
+    write_clip(tmp_path / "cut.mp4", shots[1:3], size=(160, 120), fps=12)
+    model = write_tiny_model(tmp_path / "tiny")
+    assert run("index", tmp_path / "films", "--model", model, "-c", tmp_path / "collection").code == 0
+    first = hits("--like", tmp_path / "cut.mp4", "-c", tmp_path / "collection")[0]
+    assert list(first) == [*KEYS, "speed"]
+    assert first["speed"] == pytest.approx(1.0, abs=0.05)
+    assert (first["start_s"], first["end_s"]) == (pytest.approx(3.0, abs=0.3), pytest.approx(9.0, abs=0.3))
 
 
 def test_so_many_moments_of_one_video(prepared: Library) -> None:
