@@ -22,6 +22,7 @@ fusion of looks and words was chosen.
 import argparse
 import json
 import re
+import shutil
 import statistics
 import tempfile
 import time
@@ -199,13 +200,13 @@ def _tells(name: str) -> bool:
     return all(len(word) > 2 and word not in SMALL for word in name.split())
 
 
-def link_by_words(pictures: Pictures, folder: Path) -> list[Path]:
-    """Link the pictures into a folder, every second one named by its last caption; return their new paths."""
+def named_by_words(pictures: Pictures, folder: Path) -> list[Path]:
+    """Copy the pictures to a folder, every second one named by its last caption; return their new paths."""
     made = []
     for place, (file, captions) in enumerate(zip(pictures.files, pictures.captions, strict=True)):
         name = re.sub(r"[^A-Za-z ]", "", captions[-1])[:80].strip() if place % 2 else "IMG"
         path = folder / f"{name} {place:05d}{file.suffix}"
-        path.symlink_to(file.resolve())
+        shutil.copyfile(file, path)
         made.append(path)
     return made
 
@@ -260,7 +261,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "pictures"
         folder.mkdir()
-        linked = pictures._replace(files=link_by_words(pictures, folder))
+        linked = pictures._replace(files=named_by_words(pictures, folder))
         with Collection.create(Path(scratch) / "collection", embedder.spec) as collection:
             index(collection, embedder, [folder])
             asker = Asker(Searcher(collection, embedder), linked.files)

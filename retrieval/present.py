@@ -12,7 +12,10 @@ from retrieval.types import Hit, Hits, Share
 
 # What would move the cursor, turn the direction of writing, or stand for a byte that is no text.
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_COLUMNS = ("rank", "score", "path", "kind", "start_s", "end_s", "at_s", "item", "width", "height", "taken_at")
+_COLUMNS = (
+    *("rank", "score", "path", "kind", "start_s", "end_s", "at_s", "item", "width", "height", "taken_at"),
+    "probability",
+)
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -41,14 +44,14 @@ def csv_head(leading: Iterable[str] = ()) -> str:
 
 
 def as_csv(hits: Hits, leading: Iterable[object] = ()) -> Iterator[str]:
-    """Yield a line a hit with the first eleven fields of the JSON lines, what does not apply empty.
+    """Yield a line a hit with the fields of the JSON lines up to ``taken_at`` and ``probability``, empty where unknown.
 
     Bytes of a name that are no UTF-8 are lone surrogates, to be encoded with ``surrogateescape``.
     """
     before = tuple(leading)
     for hit in hits.hits:
         fields = _fields(hit)
-        yield _csv_line((*before, *(fields[name] for name in _COLUMNS)))
+        yield _csv_line((*before, *(fields.get(name) for name in _COLUMNS)))
 
 
 def parts_json(shares: Sequence[Share], score: float) -> list[dict[str, object]]:

@@ -10,7 +10,9 @@ from retrieval.query import parse_query
 from retrieval.ranking import best_scores, mix, moments
 from retrieval.ranking.fusion import DEPTH, RECALL, fuse_anew, fuse_ranks, fuse_scores
 from retrieval.reading import read_query
-from retrieval.types import Part, Query
+from retrieval.search import Searcher
+from retrieval.store import Collection, Entry
+from retrieval.types import Item, MediaInfo, Part, Query
 from tests.test_search import COUNT, crowd, embedder, files, like  # noqa: F401 - fixtures
 
 FUSIONS = ["rrf", "scores", "hybrid"]
@@ -158,3 +160,24 @@ def test_one_part_is_in_the_order_of_its_scores(crowd, files):  # noqa: F811
         found = crowd.search(query, 30, SearchOptions(fusion=fusion)).hits
         assert {(hit.path, hit.at_s) for hit in found[:10]} == set(early[:10])
     assert mix  # the sum that moments are cut by
+
+
+def test_a_file_of_the_query_is_left_out_by_any_name(tmp_path, embedder, crowd, files):  # noqa: F811
+    """The index may know a file, or its folder, by a link."""
+    (tmp_path / "real").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "real" / name).touch()
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "real" / "a.jpg")
+    paths = [tmp_path / "folder" / "a.jpg", tmp_path / "folder" / "b.jpg", tmp_path / "link.jpg"]
+    with Collection.create(tmp_path / "collection", embedder.spec) as opened:
+        with opened.transaction() as writer:
+            source = writer.add_source(tmp_path)
+            for path, row in zip(paths, embedder.embed_texts(["red", "blue", "green"]), strict=True):
+                writer.put(
+                    source.id, Entry(path, 0, 0), MediaInfo("image", 1, 1, None, None, ""), None, [Item()], row[None]
+                )
+        query = Query((Part("item", str(paths[0])), Part("text", "blue")))
+        for fusion in FUSIONS:
+            hits = Searcher(opened, embedder).search(query, 5, SearchOptions(fusion=fusion)).hits
+            assert [hit.path for hit in hits] == [str(paths[1])]

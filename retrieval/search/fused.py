@@ -1,8 +1,9 @@
 """The hits of a query whose parts each find a list of their own, fused by score or by rank."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -104,7 +105,9 @@ class Fused:
         """Return the file of each item, -1 for files that are part of the query."""
         rows = self._collection.items(keys)
         own = self._read.own
-        left_out = {row.file_id for row in rows if os.path.realpath(row.path) in own} if own else set()
+        paths = {row.file_id: Path(row.path) for row in rows} if own else {}
+        real = dict(zip(paths, _real_paths(paths.values()), strict=True))
+        left_out = {file_id for file_id, path in real.items() if path in own}
         return np.array([-1 if row.file_id in left_out else row.file_id for row in rows], np.int64)
 
     def _scores(self, vectors: FloatMatrix) -> "_Scored":
@@ -140,6 +143,17 @@ class _Scored(NamedTuple):
 
     best: Scores
     vectors: FloatMatrix
+
+
+def _real_paths(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield what ``os.path.realpath`` gives for each path, looking at each folder once."""
+    folders: dict[Path, Path] = {}
+    for path in paths:
+        folder = path.parent
+        if folder not in folders:
+            folders[folder] = Path(os.path.realpath(folder))
+        within = folders[folder] / path.name
+        yield os.path.realpath(within) if within.is_symlink() else str(within)
 
 
 def _found(keys: Keys) -> Keys:

@@ -74,8 +74,9 @@ def test_csv_of_one_query(prepared: Library) -> None:
     ran = run("search", "red", "-k", "4", "--format", "csv", "-c", prepared.collection)
     rows = list(csv.DictReader(io.StringIO(ran.out)))
     lines = objects(run("search", "red", "-k", "4", "--format", "jsonl", "-c", prepared.collection).out)
-    assert list(rows[0]) == list(lines[0])
-    assert rows == [{key: "" if value is None else str(value) for key, value in line.items()} for line in lines]
+    assert list(rows[0]) == [*lines[0], "probability"]
+    told = [{**line, "probability": None} for line in lines]
+    assert rows == [{key: "" if value is None else str(value) for key, value in line.items()} for line in told]
 
 
 def test_parts_and_filters_go_with_each_line(prepared: Library, tmp_path: Path) -> None:
