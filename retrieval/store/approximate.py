@@ -160,7 +160,8 @@ def empty(kind: IndexKind, sample: FloatMatrix, lists: int) -> tuple[IndexSpec, 
         graph.hnsw.efConstruction = 80
         graph.train(sample)
         return IndexSpec(kind, probes=64), faiss.IndexIDMap2(graph)
-    codes = f"PQ{dim if dim % 2 else dim // 2}x4fs" if kind == "ivfpq" else "RaBitQfs"
+    # Half a byte for each number: with a quarter, thousands of candidates must be compared to find what texts ask for.
+    codes = f"PQ{dim}x4fs" if kind == "ivfpq" else "RaBitQfs"
     index = faiss.index_factory(dim, f"IVF{lists},{codes}", metric)
     index.cp.niter, index.cp.seed = 8, _SEED
     index.train(np.ascontiguousarray(sample))
