@@ -18,6 +18,7 @@ from retrieval.cli.options import (
     ModelOption,
     named_path,
     say,
+    say_at_once,
     say_if_starter,
     settings_for,
     shown,
@@ -201,7 +202,7 @@ def _interruptible() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        say(_("stopping after what is under way; press Ctrl-C again to stop at once"))
+        say_at_once(_("stopping after what is under way; press Ctrl-C again to stop at once"))
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,5 +1,7 @@
 """Options that several commands share, and how they are resolved."""
 
+import os
+import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -66,6 +68,15 @@ def settings_for(collection: Path | None, device: str | None = None) -> Settings
 def say(message: str) -> None:
     """Print a message for people, on stderr."""
     typer.echo(message, err=True)
+
+
+def say_at_once(message: str) -> None:
+    """Print a message on stderr from a signal handler, which may have come amid the printing of another one."""
+    line = f"{message}\n"
+    try:
+        os.write(sys.stderr.fileno(), line.encode(sys.stderr.encoding or "utf-8", "backslashreplace"))
+    except (OSError, ValueError, AttributeError):  # closed, or not a file
+        return
 
 
 def say_if_starter(spec: ModelSpec) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrieval.cli.options import named_path, say, shown
+from retrieval.cli.options import named_path, say, say_at_once, shown
 from retrieval.cli.progress import time_left
 from retrieval.cli.quiet import native_libraries_silenced
 from retrieval.columns import padded
@@ -141,7 +141,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
         if heard.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not heard.is_set():
-            say(_("stopping after what is under way; press Ctrl-C again to stop at once"))
+            say_at_once(_("stopping after what is under way; press Ctrl-C again to stop at once"))
         heard.set()
 
     if threading.current_thread() is not threading.main_thread():
