@@ -150,9 +150,9 @@ signal.setitimer(signal.ITIMER_REAL, 0.5)
 for number in range(20_000):
     say(f"line {number}")
 """
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
-    ) as process:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, env=buffered) as process:
         time.sleep(2.0)  # the pipe is full by now, so that the signal found a message half written
         assert process.stderr is not None
         said = process.stderr.read()
