@@ -14,7 +14,6 @@ from retrieval.config import SearchOptions
 from retrieval.messages import N_
 from retrieval.ranking import best_scores
 from retrieval.ranking.cut import BEST, DEPTH, FEWEST, NEAREST, look
-from retrieval.search.background import SAMPLE, Background
 from retrieval.search.found import Found
 from retrieval.search.look import Order
 from retrieval.search.statistics import Statistics, read_statistics
@@ -24,6 +23,7 @@ from retrieval.types import Cutting, FloatMatrix, Keys, Where
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
     from retrieval.reading import ReadQuery
+    from retrieval.search.background import Background
     from retrieval.store import Collection
 
 _NOT_THERE = -1.0
@@ -58,7 +58,7 @@ class Relevance:
     def __init__(self, collection: "Collection", embedder: "Embedder") -> None:
         """Use the statistics that come with the model, or else make some; both when they are first needed."""
         self._collection, self._embedder = collection, embedder
-        self._background = Background(collection, embedder)
+        self._background: Background | None = None
         self._lock = threading.Lock()
         self._read = False
         self._statistics: Statistics | None = None
@@ -96,6 +96,8 @@ class Relevance:
             ModelError: the statistics of the model are damaged.
             KeyError: an item was removed by another process between two looks.
         """
+        from retrieval.search.background import SAMPLE
+
         items = self._collection.hits(options.per_video, where)
         best = order.best(BEST)
         if items < FEWEST or not best:
@@ -105,7 +107,7 @@ class Relevance:
         statistics = self._known()
         kind = _kind(query)
         if statistics is None or kind not in statistics.judges:
-            null = self._background.null(query.embedded, options.prompt, where)
+            null = self._queries().null(query.embedded, options.prompt, where)
             if not null.can_tell(options.cut.value):
                 return FEW.format(count=math.ceil(1.0 / options.cut.value))
             return Compared(null, best[0].score, float(scores.mean()))
@@ -120,6 +122,15 @@ class Relevance:
         )
         judge = statistics.judges[kind]
         return Judged(judge, seen, judge.odds(seen))
+
+    def _queries(self) -> "Background":
+        """Return what queries are compared with; imported here, since searches without a cut need none of it."""
+        from retrieval.search.background import Background
+
+        with self._lock:
+            if self._background is None:
+                self._background = Background(self._collection, self._embedder)
+            return self._background
 
     def _known(self) -> Statistics | None:
         with self._lock:

@@ -15,10 +15,11 @@ WEIGHTS = (4.0, 2.0, 1.0)
 MOST_TERMS = 64
 """How many different words of a query are looked for."""
 
-_SPACELESS = re.compile(f"([{HAN_AND_KANA}])")
-_JOINTS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
-_TERM = re.compile(rf"[{HAN_AND_KANA}]+|[^\W_{HAN_AND_KANA}]+")
-_HAN = re.compile(f"[{HAN_AND_KANA}]")
+# Compiled when they are first used: most queries need none of them, and compiling takes longer than all imports here.
+_SPACELESS = f"([{HAN_AND_KANA}])"
+_JOINTS = r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])"
+_TERM = rf"[{HAN_AND_KANA}]+|[^\W_{HAN_AND_KANA}]+"
+_HAN = f"[{HAN_AND_KANA}]"
 _SMALL_WORDS = """
 a an and are as at be by for from has have he her his in into is it its of on or she that the their them there they this
 to was were which who with
@@ -63,14 +64,14 @@ def match_of(terms: Sequence[str], unwanted: Sequence[str] = ()) -> str:
     What is unwanted is left out where all its words follow one another. Whatever the texts hold, the expression is a
     valid one.
     """
-    phrases = [f'"{words}"' for text in unwanted if (words := " ".join(_TERM.findall(_spaced(text))))]
+    phrases = [f'"{words}"' for text in unwanted if (words := " ".join(re.findall(_TERM, _spaced(text))))]
     without = f" NOT ({' OR '.join(phrases[:MOST_TERMS])})" if phrases else ""
     return f"({' OR '.join(terms)}){without}"
 
 
 def _terms(text: str) -> Iterator[str]:
-    for run in _TERM.findall(text):
-        if not _HAN.match(run) or len(run) == 1:
+    for run in re.findall(_TERM, text):
+        if not re.match(_HAN, run) or len(run) == 1:
             yield f'"{run}"'
         else:
             yield from (f'"{run[at]} {run[at + 1]}"' for at in range(len(run) - 1))
@@ -78,9 +79,9 @@ def _terms(text: str) -> Iterator[str]:
 
 def _apart(name: str) -> str:
     """Return a name as it is and, where digits or capitals join words in it, taken apart as well."""
-    apart = _JOINTS.sub(" ", name)
+    apart = re.sub(_JOINTS, " ", name)
     return _spaced(name if apart == name else f"{name} {apart}")
 
 
 def _spaced(text: str) -> str:
-    return _SPACELESS.sub(r" \1 ", text)
+    return re.sub(_SPACELESS, r" \1 ", text)

@@ -9,6 +9,7 @@ import unicodedata
 from functools import lru_cache
 
 HAN_AND_KANA = "\u2e80-\u2fdf\u3005-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+# Compiled when they are first used: most queries need neither.
 _WORD = rf"[{HAN_AND_KANA}]|[^\W{HAN_AND_KANA}]+"
 _WORD_PATTERN = rf"[{HAN_AND_KANA}]|(?:[^\W{HAN_AND_KANA}]|[*?])+"
 
