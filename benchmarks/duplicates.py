@@ -14,7 +14,7 @@ changes made to single photographs, some of which people may call copies and som
 Which model embeds is without meaning here; it is a tiny one.
 
 ``vectors``: collections of so many pictures, of which a fifth are copies. Looks are those of random
-parts of real photographs, vectors are drawn from a mixture fitted to real ones (see ``index_kinds``). Each size is run
+parts of real photographs, vectors are drawn from a mixture fitted to real ones (see ``drawn``). Each size is run
 in a process of its own. ``cpu_s`` is the time of all its threads, which does not depend on what else the machine does;
 the slope is that of its logarithm over that of the count.
 """
@@ -335,7 +335,7 @@ def _found_again(groups: list[list[int]], whose: NDArray[np.int64]) -> dict[str,
 
 def measure_vectors(folder: Path, counts: list[int], cache: Path | None) -> dict[str, object]:
     """Group a collection that grows, each time in a process of its own."""
-    from benchmarks.index_kinds import Mixture, vectors_of
+    from benchmarks.drawn import Mixture, vectors_of
 
     pictures = [folder / "images" / name for name in names_of(folder, ["train", "dev", "extra"])]
     vectors = Mixture(vectors_of(folder, cache)[0]).draw(max(counts), np.random.default_rng(3))

@@ -2,11 +2,10 @@
 
     python -m benchmarks.index_kinds FOLDER [--count 1000000] [--kinds ivfpq rabitq hnsw] [--cache FILE.npz]
 
-FOLDER holds images/ and captions.tsv (image, split, caption). Beyond the pictures there are, vectors are drawn from a
-mixture fitted to the built-in model's vectors of these pictures: a point between a picture and one of its twenty
-nearest, moved by the difference of two other neighbours (as in Chawla et al., SMOTE, 2002). Text queries are vectors of
-real captions; picture queries are held out from the same mixture. The index is tuned on other captions and pictures
-than it is measured on. Ratios are of medians of single queries on one thread, exact and approximate in turn.
+FOLDER holds images/ and captions.tsv (image, split, caption). Vectors are drawn from a mixture fitted to the built-in
+model's vectors of these pictures (see ``drawn``). Text queries are vectors of real captions; picture queries are held
+out from the same mixture. The index is tuned on other captions and pictures than it is measured on. Ratios are of
+medians of single queries on one thread, exact and approximate in turn.
 """
 
 import argparse
@@ -22,6 +21,7 @@ from typing import Any
 import faiss as _faiss
 import numpy as np
 
+from benchmarks.drawn import Mixture, vectors_of
 from benchmarks.machine import machine
 from retrieval.config import IndexKind, IndexSpec
 from retrieval.store import approximate, building, exact
@@ -33,7 +33,6 @@ from retrieval.store.vectors import save
 from retrieval.types import FloatMatrix
 
 faiss: Any = _faiss
-NEIGHBOURS = 20
 QUERIES = 200
 ADDED = 1000
 _BLOCK = 50_000
@@ -59,46 +58,6 @@ for query in queries:
     nearest(index, query[None], 10, None)
 print(anonymous(), before)
 """
-
-
-def vectors_of(folder: Path, cache: Path | None) -> tuple[FloatMatrix, FloatMatrix]:
-    """Return the built-in model's vectors of pictures and captions, ``(n, dim)`` each, kept in ``cache``."""
-    if cache is not None and cache.exists():
-        kept = np.load(cache)
-        return kept["pictures"].astype(np.float32), kept["captions"].astype(np.float32)
-    from retrieval.embedding import open_embedder
-    from retrieval.embedding.stream import Embedded, Job, embed_stream
-
-    embedder = open_embedder()
-    lines = (folder / "captions.tsv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split("\t") for line in lines]
-    names = list(dict.fromkeys(row[0] for row in rows if row[1] != "test"))
-    stream = embed_stream((Job(folder / "images" / name) for name in names), embedder, digest=False)
-    pictures = np.concatenate([one.vectors for one in stream if isinstance(one, Embedded)])
-    captions = embedder.embed_texts([row[2] for row in rows if row[1] != "test"][::8])
-    if cache is not None:
-        np.savez(cache, pictures=pictures, captions=captions)
-    return pictures, captions
-
-
-class Mixture:
-    """Draws vectors that lie as pictures do."""
-
-    def __init__(self, pictures: FloatMatrix) -> None:
-        index = faiss.IndexFlatIP(pictures.shape[1])
-        index.add(pictures)
-        self._pictures = pictures
-        self._near = index.search(pictures, NEIGHBOURS + 1)[1][:, 1:]
-
-    def draw(self, count: int, rng: np.random.Generator) -> FloatMatrix:
-        """Return ``(count, dim) float32``, rows of length 1."""
-        start = rng.integers(0, len(self._pictures), count)
-        first, second, third = (self._near[start, rng.integers(0, NEIGHBOURS, count)] for _ in range(3))
-        share = rng.uniform(0.0, 0.6, (count, 1)).astype(np.float32)
-        rows = self._pictures[start] * (1 - share) + self._pictures[first] * share
-        rows += 0.5 * (self._pictures[second] - self._pictures[third])
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows.astype(np.float32)
 
 
 def median_s(index: Flat | Approximate, queries: FloatMatrix) -> float:
