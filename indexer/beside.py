@@ -24,8 +24,9 @@ _NOTHING = Found()
 class Shelf:
     """All sidecars of a folder; only those that belong to a file asked for are looked at more closely."""
 
-    def __init__(self, entries: Iterable[os.DirEntry[str]] = (), rules: Rules = Rules()) -> None:  # noqa: B008 - frozen
-        self._entries = {entry.name: entry for entry in entries if is_sidecar(entry.name)}
+    def __init__(self, entries: Iterable[os.DirEntry[bytes]] = (), rules: Rules = Rules()) -> None:  # noqa: B008 - frozen
+        named = ((os.fsdecode(entry.name), entry) for entry in entries)
+        self._entries = {name: entry for name, entry in named if is_sidecar(name)}
         self._rules = rules
         self._sidecars = Sidecars(self._entries)
 
@@ -33,10 +34,13 @@ class Shelf:
     def around(cls, file: Path) -> "Shelf":
         """Return that of the folder a file lies in; an empty one when the folder cannot be listed."""
         try:
-            with os.scandir(file.parent) as listing:
+            with os.scandir(os.fsencode(file.parent)) as listing:
                 return cls(listing)
         except OSError:
             return cls()
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
 
     def of(self, name: str) -> Found:
         """Return what stands beside the file of this name."""
@@ -51,8 +55,9 @@ class Shelf:
                 status = entry.stat()
             except OSError:
                 continue
-            if stat.S_ISREG(status.st_mode) and not self._rules.ignores(entry.path, folder=False):
-                paths.append(Path(entry.path))
+            path = os.fsdecode(entry.path)
+            if stat.S_ISREG(status.st_mode) and not self._rules.ignores(path, folder=False):
+                paths.append(Path(path))
                 # Without the name they share, so that files which are renamed together stay the same.
                 lines.append(f"{sidecar.removeprefix(stem)} {status.st_size} {status.st_mtime_ns}\n")
         return Found(tuple(paths), _digest(lines)) if paths else Found()

@@ -9,11 +9,13 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from retrieval.errors import OptionError
 from retrieval.messages import N_, _
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".sightseekignore"
 """Name of the ignore file that may lie in any folder of a source."""
@@ -33,6 +35,10 @@ _JUNK = frozenset(
 )
 
 
+JUNK = frozenset(map(os.fsencode, _JUNK))
+"""Names of files and folders made by a system rather than by people, as bytes."""
+
+
 def is_junk(name: str) -> bool:
     """Return whether a file or folder is never looked at: hidden, or made by a system rather than by people."""
     return name.startswith(".") or name in _JUNK
@@ -42,8 +48,8 @@ def is_junk(name: str) -> bool:
 class Rules:
     """The patterns in force in one folder; ``levels`` are (folder with trailing slash, patterns), deepest first."""
 
-    exclude: tuple[str, GitIgnoreSpec] | None = None
-    levels: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    exclude: "tuple[str, GitIgnoreSpec] | None" = None
+    levels: "tuple[tuple[str, GitIgnoreSpec], ...]" = ()
 
     def __bool__(self) -> bool:
         return self.exclude is not None or bool(self.levels)
@@ -89,7 +95,9 @@ def rules_for(source: str, exclude: Sequence[str]) -> Rules:
         ) from None
 
 
-def _compile(lines: Sequence[str]) -> GitIgnoreSpec:
+def _compile(lines: Sequence[str]) -> "GitIgnoreSpec":
+    from pathspec import GitIgnoreSpec  # its patterns are not needed where nothing is left out
+
     return GitIgnoreSpec.from_lines([unicodedata.normalize("NFC", line) for line in lines])
 
 

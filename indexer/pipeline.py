@@ -144,15 +144,17 @@ class _Run:
         options, summary = self._options, self._summary
         known = sorted(self._collection.sources(), key=lambda source: source.id)
         roots = choose_roots(known, absolute(sources), everything=reembed, exclude=options.exclude)
-        records = self._records(reembed)
-        found = look(roots, records, options.exclude, self._stop)
+        unbegun = reembed and options.dry_run  # so the catalog still speaks of the old model
+        whole = unbegun or options.again is not None
+        found = look(roots, self._collection, options.exclude, self._stop, whole=whole)
         if found is None:
             return False
+        records = [record._replace(embedded=False) for record in found.records] if unbegun else found.records
         todo = plan(
             found.entries,
             records,
             partial(content_digest, cancelled=self._stop),
-            missing=found.missing,
+            rest=found,
             retry_failed=options.retry_failed,
             again=frozenset() if options.again is None else self._collection.file_ids(options.again),
             recognise=not reembed,
@@ -160,7 +162,8 @@ class _Run:
         if self._stop():
             return False
         summary.offline = [root.path for root in found.offline]
-        summary.problems = found.worth_telling(records)
+        summary.problems = found.worth_telling()
+        summary.same = found.same
         if options.dry_run:
             _count(todo, summary)
             _count_embedding(todo, summary)
@@ -170,12 +173,6 @@ class _Run:
         _count(todo, summary)
         meter = _Meter(self._progress)
         return self._embed(todo, owner, meter) and self._describe(todo.described, meter)
-
-    def _records(self, reembed: bool) -> list[FileRecord]:
-        records = list(self._collection.records())
-        if reembed and self._options.dry_run:  # nothing was begun, so the catalog still speaks of the old model
-            return [record._replace(embedded=False) for record in records]
-        return records
 
     def _mark_sources(self, found: Findings) -> Callable[[Entry], int]:
         """Add new sources, record which are there, and return which source an entry belongs to."""
@@ -307,7 +304,7 @@ def _count(todo: Plan, summary: Summary) -> None:
     summary.touched = len(todo.touched)
     summary.returned = len(todo.returned)
     summary.gone = len(todo.gone)
-    summary.same = len(todo.same)
+    summary.same += len(todo.same)
     summary.failed_before = len(todo.failed)
     summary.copied = sum(isinstance(copy.origin, FileRecord) for copy in todo.copies)
 

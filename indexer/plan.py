@@ -5,7 +5,7 @@ content. So a moved, renamed, touched or duplicated file is known again without 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -64,12 +64,27 @@ class Plan:
         return sorted((*self.new, *(pair.entry for pair in pairs)), key=lambda entry: entry.raw)
 
 
+class Rest:
+    """What lies beyond the entries and records that are to be planned; by itself nothing, and what is lost is gone."""
+
+    def missing(self, record: FileRecord) -> bool:
+        """Return whether a record whose path was not found is gone, rather than out of sight."""
+        return True
+
+    def elsewhere(self, sizes: Sequence[int]) -> Iterable[FileRecord]:
+        """Return the records of these sizes in bytes that are not to be planned.
+
+        They are of files that were found just as they are known, or that nobody looked for.
+        """
+        return ()
+
+
 def plan(
     entries: Iterable[Entry],
     records: Iterable[FileRecord],
     digest: Callable[[Path], bytes],
     *,
-    missing: Callable[[FileRecord], bool] = lambda record: True,
+    rest: Rest = Rest(),  # noqa: B008 - it holds nothing
     retry_failed: bool = False,
     again: Container[int] = frozenset(),
     recognise: bool = True,
@@ -98,12 +113,16 @@ def plan(
                 unknown.append((entry, record))
             elif record.embedded:
                 settled.append(pair)
-    gone = {record.id: record for record in loose if record.gone or missing(record)}
+    others = list(rest.elsewhere(sorted({entry.size_bytes for entry, _ in unknown}))) if unknown else []
+    gone = {record.id: record for record in loose if record.gone or rest.missing(record)}
+    gone |= {record.id: record for record in others if record.gone}
     displaced = [record for _, record in unknown if record is not None]  # other bytes are at their paths now
-    movable = [one for one in (*gone.values(), *displaced) if not (retry_failed and one.status == "failed")]
+    lost = (*sorted(gone.values(), key=_RAW), *displaced)
+    movable = [one for one in lost if not (retry_failed and one.status == "failed")]
     left: Container[int] = {record.id for record in movable}
     if unknown:
-        origins = [pair.record for pair in settled] + [record for record in loose if record.id not in gone]
+        known = [pair.record for pair in settled] + [record for record in others if not record.gone]
+        origins = sorted(known, key=_RAW) + [record for record in loose if record.id not in gone]
         left = _Recogniser(result, digests, movable, origins).run(unknown, recognise)
     result.gone = [record for record in gone.values() if record.id in left and not record.gone]
     result.described = _to_describe(result)

@@ -1,16 +1,17 @@
-"""Walks a source and yields its media files as entries; opens no file but ignore files."""
+"""Walks a source and yields its media files; opens no file but ignore files."""
 
 import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from indexer.beside import Shelf
-from indexer.ignore import IGNORE_FILE, Rules, is_junk, rules_for
-from retrieval.media import MEDIA_SUFFIXES
+from indexer.ignore import IGNORE_FILE, JUNK, Rules, rules_for
+from retrieval.media.sidecars import SIDECAR_SUFFIXES
+from retrieval.media.suffixes import MEDIA_SUFFIXES
 from retrieval.messages import N_
 from retrieval.store import Entry
 
@@ -18,18 +19,35 @@ Problems = Callable[[Path, str], None]
 """Hears of a path that could not be looked at, and why; whatever lies at or below it is unknown, not gone."""
 
 
+Seen = tuple[bytes, int, int, str]
+"""The bytes of a file's path, its size, its time in nanoseconds, and the mark of what stands beside it."""
+_MEDIA = frozenset(map(os.fsencode, MEDIA_SUFFIXES))
+_BESIDE = frozenset(map(os.fsencode, SIDECAR_SUFFIXES))
+_PATH = attrgetter("path")
+
+
+class Listing(NamedTuple):
+    """What one folder holds, each part sorted by the bytes of the paths.
+
+    ``stem`` is the folder's path with a slash behind it, ``folders`` are the paths of those below it that the walk
+    lists on their own. A folder that is left out, or was listed before, holds nothing. ``sidecars`` are those of the
+    files that have some. Names stay bytes, and files plain tuples: making more of each takes longer than looking at it.
+    """
+
+    stem: bytes
+    files: list[Seen]
+    folders: list[bytes]
+    sidecars: dict[bytes, tuple[Path, ...]]
+
+    def entry(self, seen: Seen) -> Entry:
+        """Return one of the files as an entry."""
+        raw, size_bytes, mtime_ns, beside = seen
+        return Entry._make((raw, size_bytes, mtime_ns, self.sidecars.get(raw, ()), beside))
+
+
 class _Folder(NamedTuple):
-    path: str
+    raw: bytes
     rules: Rules
-
-
-class _Listing(NamedTuple):
-    """What one folder holds, each part sorted by the bytes of the names, which come with the files."""
-
-    files: list[tuple[bytes, os.DirEntry[str]]]
-    folders: list[os.DirEntry[str]]
-    rules: Rules
-    shelf: Shelf
 
 
 def _silent(path: Path, reason: str) -> None:
@@ -53,7 +71,7 @@ def scan(
         RetrievalError: an ``exclude`` pattern is not gitignore syntax.
     """
     root = os.path.abspath(source)  # noqa: PTH100 (Path.absolute keeps "..")
-    rules = rules_for(root, exclude)
+    rules_for(root, exclude)  # so that a wrong pattern is told of a single file too
     try:
         status = Path(root).stat()
     except OSError as error:
@@ -63,9 +81,32 @@ def scan(
         found = Shelf.around(Path(root)).of(Path(root).name)
         yield Entry(Path(root), status.st_size, status.st_mtime_ns, found.paths, found.mark)
     elif stat.S_ISDIR(status.st_mode):
-        yield from _walk(_Folder(root, rules), problems, None if within is None else os.fspath(within))
+        for listing in walk(Path(root), exclude, problems, within=within):
+            yield from map(listing.entry, listing.files)
     else:
         problems(Path(root), N_("neither a file nor a folder"))
+
+
+def walk(
+    root: Path, exclude: Sequence[str] = (), problems: Problems = _silent, *, within: Path | None = None
+) -> Iterator[Listing]:
+    """Walk a folder (absolute) as ``scan`` does and yield what each folder of it holds, one after the other.
+
+    Raises:
+        RetrievalError: an ``exclude`` pattern is not gitignore syntax.
+    """
+    # The folders above the source count as visited: a link to one of them must not lead out and around.
+    visited = {(status.st_dev, status.st_ino) for status in map(Path.stat, root.parents)}
+    only = None if within is None else os.fsencode(within)
+    stack, linked = [_Folder(os.fsencode(root), rules_for(os.fspath(root), exclude))], deque[_Folder]()
+    while stack or linked:
+        folder = stack.pop() if stack else linked.popleft()
+        lister = _Lister(folder, problems)
+        below = lister.sort_out(lister.entries(visited), only)
+        yield Listing(_with_slash(folder.raw), lister.seen(), list(map(_PATH, below)), lister.sidecars)
+        children = [(_Folder(entry.path, lister.rules), entry.is_symlink()) for entry in below]
+        linked.extend(child for child, is_link in children if is_link)
+        stack.extend(child for child, is_link in reversed(children) if not is_link)
 
 
 def reason_of(error: OSError) -> str:
@@ -73,85 +114,98 @@ def reason_of(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _walk(root: _Folder, problems: Problems, within: str | None) -> Iterator[Entry]:
-    # The folders above the source count as visited: a link to one of them must not lead out and around.
-    visited = {(status.st_dev, status.st_ino) for status in map(Path.stat, Path(root.path).parents)}
-    stack, linked = [root], deque[_Folder]()
-    while stack or linked:
-        folder = stack.pop() if stack else linked.popleft()
-        listing = _list(folder, visited, problems, within)
-        if listing is None:
-            continue
-        stem = os.fsencode(folder.path).rstrip(b"/") + b"/"
-        for name, file in listing.files:
-            entry = _entry(stem + name, file, listing.shelf, problems)
-            if entry is not None:
-                yield entry
-        below = [(_Folder(entry.path, listing.rules), entry.is_symlink()) for entry in listing.folders]
-        linked.extend(child for child, is_link in below if is_link)
-        stack.extend(child for child, is_link in reversed(below) if not is_link)
+class _Lister:
+    """Lists one folder."""
 
+    def __init__(self, folder: _Folder, problems: Problems) -> None:
+        self.rules = folder.rules
+        self.sidecars: dict[bytes, tuple[Path, ...]] = {}
+        self._folder = folder.raw
+        self._problems = problems
+        self._files: list[os.DirEntry[bytes]] = []
+        self._shelf = Shelf()
 
-def _entry(raw: bytes, file: os.DirEntry[str], shelf: Shelf, problems: Problems) -> Entry | None:
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return None  # deleted since the folder was listed
-    except OSError as error:
-        problems(Path(file.path), reason_of(error))
-        return None
-    found = shelf.of(file.name)
-    return Entry._make((raw, status.st_size, status.st_mtime_ns, *found))
-
-
-def _list(folder: _Folder, visited: set[tuple[int, int]], problems: Problems, within: str | None) -> _Listing | None:
-    try:
-        status = Path(folder.path).stat()
-        if (status.st_dev, status.st_ino) in visited:
-            return None
-        visited.add((status.st_dev, status.st_ino))
-        with os.scandir(folder.path) as listing:
-            entries = list(listing)
-    except OSError as error:
-        problems(Path(folder.path), reason_of(error))
-        return None
-    names = {entry.name for entry in entries}
-    if "catalog.sqlite" in names and "manifest.json" in names:
-        return None  # a collection's own folder
-    rules = folder.rules
-    if IGNORE_FILE in names and os.path.isfile(os.path.join(folder.path, IGNORE_FILE)):  # noqa: PTH113, PTH118
-        rules = rules.deeper(folder.path, problems)
-    shelf = Shelf(entries, rules)
-    if within is not None:
-        entries = [entry for entry in entries if _on_the_way(entry.path, within)]
-    return _sorted_out(entries, rules, shelf, problems)
-
-
-def _on_the_way(path: str, within: str) -> bool:
-    return path == within or within.startswith(path + "/") or path.startswith(within + "/")
-
-
-def _sorted_out(entries: list[os.DirEntry[str]], rules: Rules, shelf: Shelf, problems: Problems) -> _Listing:
-    files: list[os.DirEntry[str]] = []
-    folders: list[os.DirEntry[str]] = []
-    for entry in entries:
-        name = entry.name
-        if is_junk(name):
-            continue
-        is_media = name[name.rfind(".") :].lower() in MEDIA_SUFFIXES
+    def entries(self, visited: set[tuple[int, int]]) -> list[os.DirEntry[bytes]]:
+        """Return all that is in the folder; nothing when it was visited, cannot be read, or is a collection's own."""
+        folder = self._folder
         try:
-            if entry.is_dir():
-                folders.append(entry)
-            elif is_media and entry.is_file():
-                files.append(entry)
-            elif entry.is_symlink():
-                Path(entry.path).stat()  # tells a link to nothing from a link to something else
+            status = os.stat(folder)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) in visited:
+                return []
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as listing:
+                entries = list(listing)
         except OSError as error:
-            problems(Path(entry.path), reason_of(error))
-    if rules:
-        files = [entry for entry in files if not rules.ignores(entry.path, folder=False)]
-        folders = [entry for entry in folders if not rules.ignores(entry.path, folder=True)]
-    named = [(os.fsencode(entry.name), entry) for entry in files]
-    named.sort(key=itemgetter(0))
-    folders.sort(key=lambda entry: os.fsencode(entry.name))
-    return _Listing(named, folders, rules, shelf)
+            self._trouble(folder, error)
+            return []
+        names = {entry.name for entry in entries}
+        if b"catalog.sqlite" in names and b"manifest.json" in names:
+            return []
+        if _IGNORE_FILE in names and os.path.isfile(_with_slash(folder) + _IGNORE_FILE):  # noqa: PTH113
+            self.rules = self.rules.deeper(os.fsdecode(folder), self._problems)
+        return entries
+
+    def sort_out(self, entries: list[os.DirEntry[bytes]], only: bytes | None) -> list[os.DirEntry[bytes]]:
+        """Keep the media files among the entries, and what stands beside them; return the folders, sorted.
+
+        ``only`` names the file or folder that is looked for, with all sidecars there are.
+        """
+        files, folders, beside = self._files, [], []
+        for entry in entries:
+            name = entry.name
+            if name.startswith(b".") or name in JUNK:
+                continue
+            suffix = name[name.rfind(b".") :].lower()
+            if suffix in _BESIDE:
+                beside.append(entry)
+            if only is not None and not _on_the_way(entry.path, only):
+                continue
+            try:
+                if suffix in _MEDIA and entry.is_file():
+                    files.append(entry)
+                elif entry.is_dir():
+                    folders.append(entry)
+                elif entry.is_symlink():
+                    os.stat(entry.path)  # noqa: PTH116 - tells a link to nothing from a link to something else
+            except OSError as error:
+                self._trouble(entry.path, error)
+        if self.rules:
+            self._files = [one for one in files if not self.rules.ignores(os.fsdecode(one.path), folder=False)]
+            folders = [one for one in folders if not self.rules.ignores(os.fsdecode(one.path), folder=True)]
+        self._shelf = Shelf(beside, self.rules)
+        return sorted(folders, key=_PATH)
+
+    def seen(self) -> list[Seen]:
+        """Look at each file that was kept, once."""
+        found: list[Seen] = []
+        shelf = self._shelf or None
+        for file in self._files:
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue  # deleted since the folder was listed
+            except OSError as error:
+                self._trouble(file.path, error)
+                continue
+            mark = ""
+            if shelf is not None:
+                paths, mark = shelf.of(os.fsdecode(file.name))
+                if paths:
+                    self.sidecars[file.path] = paths
+            found.append((file.path, status.st_size, status.st_mtime_ns, mark))
+        found.sort(key=itemgetter(0))
+        return found
+
+    def _trouble(self, raw: bytes, error: OSError) -> None:
+        self._problems(Path(os.fsdecode(raw)), reason_of(error))
+
+
+_IGNORE_FILE = os.fsencode(IGNORE_FILE)
+
+
+def _with_slash(raw: bytes) -> bytes:
+    return raw.rstrip(b"/") + b"/"
+
+
+def _on_the_way(path: bytes, within: bytes) -> bool:
+    return path == within or within.startswith(path + b"/") or path.startswith(within + b"/")

@@ -1,16 +1,19 @@
 """Which folders a run looks at, which of them are there, and what is found in them."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 
 from indexer.ignore import IGNORE_FILE, is_junk, rules_for
-from indexer.scan import scan
+from indexer.plan import Rest
+from indexer.scan import Listing, scan, walk
 from retrieval.errors import RetrievalError
-from retrieval.media import MEDIA_SUFFIXES
+from retrieval.media.suffixes import MEDIA_SUFFIXES
 from retrieval.messages import _
-from retrieval.store import Entry, FileRecord, Source
+from retrieval.store import Collection, Entry, FileRecord, Source, paths
+from retrieval.store.records import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,17 @@ class Root:
 
 
 @dataclass
-class Findings:
-    """What the walks found: each path once, and by its bytes the root whose walk came to it first."""
+class Findings(Rest):
+    """What the walks found, less what they found just as the catalog has it: of that ``same`` counts the files.
 
+    ``records`` are those the walks should have met, ``roots`` tells by the bytes of an entry's path whose walk came to
+    it first.
+    """
+
+    collection: Collection
     entries: list[Entry] = field(default_factory=list)
+    records: list[FileRecord] = field(default_factory=list)
+    same: int = 0
     roots: dict[bytes, Root] = field(default_factory=dict)
     problems: dict[Path, str] = field(default_factory=dict)
     online: list[Root] = field(default_factory=list)
@@ -49,12 +59,56 @@ class Findings:
             return False
         return not any(path in self.problems for path in (record.path, *record.path.parents))
 
-    def worth_telling(self, records: Sequence[FileRecord]) -> list[tuple[Path, str]]:
+    def elsewhere(self, sizes: Sequence[int]) -> Iterable[FileRecord]:
+        """Return the records of these sizes in bytes that are not among ``records``."""
+        known = {record.id for record in self.records}
+        return (record for record in self.collection.records_of_sizes(sizes) if record.id not in known)
+
+    def worth_telling(self) -> list[tuple[Path, str]]:
         """Return the problems without links to nothing that neither look like media nor had any below them."""
         links = {path for path in self.problems if path.is_symlink() and path.suffix.lower() not in MEDIA_SUFFIXES}
-        if links:
-            links -= {path for record in records for path in record.path.parents}
+        links = {path for path in links if not self.collection.holds(path)}
         return [(path, reason) for path, reason in self.problems.items() if path not in links]
+
+    def keep(self, root: Root, exclude: Sequence[str] | None) -> Iterator[None]:
+        """Walk a root and keep everything, step by step; without ``exclude`` nothing is there, and records are all."""
+        known = {record.id for record in self.records}
+        self.records.extend(one for one in self.collection.records_within(root.top) if one.id not in known)
+        if exclude is not None:
+            for entry in scan(root.path, exclude, self.problems.__setitem__, within=root.within):
+                self._take(root, entry)
+                yield
+
+    def compare(self, root: Root, exclude: Sequence[str]) -> Iterator[None]:
+        """Walk a folder and keep what is not as the catalog has it, step by step."""
+        for listing in walk(root.path, exclude, self.problems.__setitem__):
+            known = _standing(self.collection, listing)
+            if listing.files == known:
+                self.same += len(known)
+            else:
+                as_known, as_found = set(known), set(listing.files)
+                for file in listing.files:
+                    if file not in as_known:
+                        self._take(root, listing.entry(file))
+                self.records.extend(self.collection.records_at(one[0] for one in known if one not in as_found))
+                self.same += len(as_known & as_found)
+            yield
+
+    def _take(self, root: Root, entry: Entry) -> None:
+        """Keep an entry unless another root's walk came to it before."""
+        if entry.raw not in self.roots:
+            self.roots[entry.raw] = root
+            self.entries.append(entry)
+
+
+def _standing(collection: Collection, listing: Listing) -> list[Standing]:
+    """Return how the files of a folder stand, and those below it in folders that the walk does not list."""
+    found: list[Standing] = []
+    first, end = paths.inside(listing.stem)
+    for below in sorted(map(paths.inside, listing.folders)):
+        found += collection.standing(first, below[0])
+        first = below[1]
+    return found + collection.standing(first, end)
 
 
 def choose_roots(
@@ -96,35 +150,34 @@ def is_inside(path: Path, folder: Path) -> bool:
 
 
 def look(
-    roots: Sequence[Root],
-    records: Sequence[FileRecord],
-    exclude: Sequence[str],
-    stop: Callable[[], bool],
+    roots: Sequence[Root], collection: Collection, exclude: Sequence[str], stop: Callable[[], bool], *, whole: bool
 ) -> Findings | None:
     """Walk the roots in turn; return ``None`` when ``stop()`` became true on the way.
+
+    What is found just as the catalog has it is counted and not kept, unless the findings must be ``whole``.
 
     Raises:
         RetrievalError: a given path does not exist and nothing is known of it.
     """
-    found = Findings()
-    holding = {record.source_id for record in records}
+    found = Findings(collection)
+    holding = collection.sources_with_files()
+    whole = whole or any(is_inside(one.top, other.top) for one, other in permutations(roots, 2))
     for root in roots:
-        if not _is_there(root, root.source_id in holding, records):
+        if not _is_there(root, root.source_id in holding, collection):
             if root.source_id is None:
                 raise _no_such(root)
             found.offline.append(root)
             continue
         found.online.append(root)
-        if not os.path.lexists(root.top):  # a part of a source was deleted: what is known of it is gone
-            if not any(is_inside(record.path, root.top) for record in records):
-                raise _no_such(root)
-            continue
-        for entry in scan(root.path, exclude, found.problems.__setitem__, within=root.within):
-            if entry.raw not in found.roots:
-                found.roots[entry.raw] = root
-                found.entries.append(entry)
-            if stop():
-                return None
+        is_there = os.path.lexists(root.top)  # else a part of a source was deleted: what is known of it is gone
+        if not is_there and not collection.holds(root.top):
+            raise _no_such(root)
+        if whole or root.within is not None or not root.path.is_dir():
+            walked = found.keep(root, exclude if is_there else None)
+        else:
+            walked = found.compare(root, exclude)
+        if any(stop() for _step in walked):
+            return None
     return found
 
 
@@ -158,7 +211,7 @@ def _leads_to(source: Path, path: Path, exclude: Sequence[str]) -> bool:
     return True
 
 
-def _is_there(root: Root, holds_records: bool, records: Sequence[FileRecord]) -> bool:
+def _is_there(root: Root, holds_records: bool, collection: Collection) -> bool:
     """Return whether a source is online. Missing is offline; so is empty, when files are known in it.
 
     A drive that is not mounted leaves an empty folder behind, or none. A source that is one file counts as deleted, not
@@ -169,8 +222,7 @@ def _is_there(root: Root, holds_records: bool, records: Sequence[FileRecord]) ->
             return not holds_records or _holds_anything(root.path)
         if root.path.exists():
             return True
-        was_file = any(record.path == root.path for record in records)
-        return was_file and _holds_anything(root.path.parent)
+        return collection.find_file(root.path) is not None and _holds_anything(root.path.parent)
     except OSError:
         return False
 

@@ -1,11 +1,11 @@
 """What can be read from a collection: the nearest items, and what the catalog holds of files and items."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from retrieval.store import summary
+from retrieval.store import standing, summary
 from retrieval.store.facts import facts, item_looks
 from retrieval.store.live import LiveIndex
 from retrieval.store.reader import Reader
@@ -17,6 +17,7 @@ from retrieval.store.records import (
     ItemRow,
     Manifest,
     Source,
+    Standing,
     Stats,
     Told,
     WordMatch,
@@ -196,6 +197,30 @@ class Contents:
         if source_id is None:
             return self._reader.records()
         return self._reader.records("f.source_id = ?", source_id)
+
+    def records_at(self, raws: Iterable[bytes]) -> list[FileRecord]:
+        """Return the files of these absolute paths, given as bytes, ordered by them."""
+        return standing.records_at(self._reader, raws)
+
+    def records_within(self, top: Path) -> Iterator[FileRecord]:
+        """Yield the file of exactly this absolute path and all files below it, ordered by the bytes of their paths."""
+        return standing.records_within(self._reader, top)
+
+    def records_of_sizes(self, sizes: Sequence[int]) -> Iterator[FileRecord]:
+        """Yield the files that have one of these sizes in bytes, ordered by the bytes of their paths."""
+        return standing.records_of_sizes(self._reader, sizes)
+
+    def standing(self, first: bytes, end: bytes) -> list[Standing]:
+        """Return how the files stand whose paths are from ``first`` up to but not including ``end``, by their bytes."""
+        return standing.standing(self._reader, first, end)
+
+    def holds(self, top: Path) -> bool:
+        """Return whether any file is known at this absolute path or below it."""
+        return standing.holds(self._reader, top)
+
+    def sources_with_files(self) -> frozenset[int]:
+        """Return the ids of the sources of which any file is known."""
+        return standing.sources_with_files(self._reader)
 
     def sources(self) -> list[Source]:
         """Return the root folders, ordered by path."""

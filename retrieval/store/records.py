@@ -110,6 +110,14 @@ class ItemRow(_ItemFields):
         return paths.from_bytes(self.raw)
 
 
+Standing = tuple[bytes, int, int, str | None]
+"""The bytes of a file's path, its size and time as the catalog has them, and the mark of the sidecars that were read.
+
+The mark is ``None`` where there is something to do with the file even if it is found so: it failed, is gone, or has no
+vectors of the model being written, or less was told of it than would be today.
+"""
+
+
 class FileFacts(NamedTuple):
     """What tells a file from its copies: ``told`` is how many kinds of metadata it has (when, camera, place, ...)."""
 
