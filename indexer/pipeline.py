@@ -1,7 +1,6 @@
 """Brings a collection up to date with its sources: scan, plan, the cheap changes, then embedding."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -9,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.commit import Committer, Heading, Task
+from indexer.backlog import Owner, Work, headings, work_of
+from indexer.commit import Committer, Task
 from indexer.describing import Describer, Reading, Told, read_again
 from indexer.interrupts import interrupts_as
-from indexer.plan import Copy, Plan, plan
+from indexer.plan import Plan, plan
 from indexer.report import IndexOptions, Progress, Summary
 from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
 from retrieval.config import Sampling
@@ -141,6 +141,18 @@ class _Run:
 
     def update(self, sources: Sequence[Path], *, reembed: bool) -> bool:
         """Do the whole run; return whether it came to its end."""
+        work = self._prepare(sources, reembed=reembed)
+        if work is None:
+            return self._options.dry_run and not self._stop()
+        meter = _Meter(self._progress)
+        with work.backlog:
+            return self._embed(work, meter) and self._describe(work.described, meter)
+
+    def _prepare(self, sources: Sequence[Path], *, reembed: bool) -> Work | None:
+        """Look at the sources and do what needs no embedding; return what is left, unless nothing is to be done.
+
+        The lists of all files there are, which planning needs, are gone once this returns.
+        """
         options, summary = self._options, self._summary
         known = sorted(self._collection.sources(), key=lambda source: source.id)
         roots = choose_roots(known, absolute(sources), everything=reembed, exclude=options.exclude)
@@ -148,7 +160,7 @@ class _Run:
         whole = unbegun or options.again is not None
         found = look(roots, self._collection, options.exclude, self._stop, whole=whole)
         if found is None:
-            return False
+            return None
         records = [record._replace(embedded=False) for record in found.records] if unbegun else found.records
         todo = plan(
             found.entries,
@@ -160,21 +172,20 @@ class _Run:
             recognise=not reembed,
         )
         if self._stop():
-            return False
+            return None
         summary.offline = [root.path for root in found.offline]
         summary.problems = found.worth_telling()
         summary.same = found.same
         if options.dry_run:
             _count(todo, summary)
             _count_embedding(todo, summary)
-            return True
+            return None
         owner = self._mark_sources(found)
         self._apply(todo, owner)
         _count(todo, summary)
-        meter = _Meter(self._progress)
-        return self._embed(todo, owner, meter) and self._describe(todo.described, meter)
+        return work_of(todo, owner, self._collection.folder)
 
-    def _mark_sources(self, found: Findings) -> Callable[[Entry], int]:
+    def _mark_sources(self, found: Findings) -> Owner:
         """Add new sources, record which are there, and return which source an entry belongs to."""
         ids: dict[Path, int] = {}
         offline = {source.id: source.offline for source in self._collection.sources()}
@@ -188,7 +199,7 @@ class _Run:
                     self._collection.set_offline(source_id, is_offline)
         return lambda entry: ids[found.roots[entry.raw].path]
 
-    def _apply(self, todo: Plan, owner: Callable[[Entry], int]) -> None:
+    def _apply(self, todo: Plan, owner: Owner) -> None:
         """Do what needs no embedding, in one transaction."""
         known = [(copy, copy.origin) for copy in todo.copies if isinstance(copy.origin, FileRecord)]
         if not (todo.moved or todo.touched or todo.returned or todo.gone or known):
@@ -202,27 +213,23 @@ class _Run:
             for copy, origin in known:
                 writer.copy(origin.id, owner(copy.entry), copy.entry)
 
-    def _embed(self, todo: Plan, owner: Callable[[Entry], int], meter: "_Meter") -> bool:
+    def _embed(self, work: Work, meter: "_Meter") -> bool:
         """Embed what must be, and let copies follow their originals; return whether all of it was done."""
-        copies: dict[Path, list[tuple[Copy, int]]] = defaultdict(list)
-        for copy in todo.copies:
-            if isinstance(copy.origin, Path):
-                copies[copy.origin].append((copy, owner(copy.entry)))
-        headings = _headings(todo)
-        tasks = [Task(entry, owner(entry), headings[entry.path]) for entry in todo.to_embed()]
-        committer = Committer(self._collection, copies, self._options, self._summary)
-        while tasks:
-            if not self._stream(tasks, committer, meter):
+        committer = Committer(self._collection, work.copies, self._options, self._summary)
+        count, tasks = len(work.backlog), iter(work.backlog)
+        while count:
+            if not self._stream(tasks, count, committer, meter):
                 return False
-            tasks, committer.late = committer.late, []
+            late, committer.late = committer.late, []
+            count, tasks = len(late), iter(late)
         if committer.suspicious():
             found = _("all pictures got nearly the same vector, so searches mean nothing; use another model: {command}")
             self._collection.notes.append(found.format(command="sightseek index --model NAME --reembed"))
         return True
 
-    def _stream(self, tasks: list[Task], committer: Committer, meter: "_Meter") -> bool:
-        """Embed the tasks; what is finished is committed however the stream ends."""
-        meter.expect(len(tasks))
+    def _stream(self, tasks: Iterator[Task], count: int, committer: Committer, meter: "_Meter") -> bool:
+        """Embed ``count`` tasks; what is finished is committed however the stream ends."""
+        meter.expect(count)
 
         def stop() -> bool:
             # The stream asks several times a second, also while a long video lets no result through.
@@ -313,14 +320,6 @@ def _count_embedding(todo: Plan, summary: Summary) -> None:
     """Count, for a dry run, what would be embedded, as if nothing failed."""
     summary.copied = len(todo.copies)
     summary.described = len(todo.described)
-    for heading in _headings(todo).values():
-        setattr(summary, heading, getattr(summary, heading) + 1)
-
-
-def _headings(todo: Plan) -> dict[Path, Heading]:
-    """Return under which heading each file to embed is counted."""
-    headings: dict[Path, Heading] = {entry.path: "renewed" for entry in todo.to_embed()}
-    headings |= {entry.path: "added" for entry in todo.new}
-    headings |= {pair.entry.path: "changed" for pair in todo.changed}
-    headings |= {pair.entry.path: "retried" for pair in todo.retried}
-    return headings
+    heading = headings(todo)
+    for entry in todo.to_embed():
+        setattr(summary, heading(entry), getattr(summary, heading(entry)) + 1)

@@ -138,7 +138,8 @@ def _to_describe(result: Plan) -> list[Entry]:
     """Return the entries that are not embedded, ordered by path, of which the catalog would not say what they say."""
     pairs = (*result.moved, *result.touched, *result.returned, *result.same)
     found = [entry for record, entry in pairs if record.embedded and is_behind(record, entry)]
-    beside = {entry.path: entry.beside for entry in result.to_embed()}
+    follows = any(isinstance(copy.origin, Path) for copy in result.copies)
+    beside = {entry.path: entry.beside for entry in result.to_embed()} if follows else {}
     for copy in result.copies:
         if isinstance(copy.origin, FileRecord):
             behind = is_behind(copy.origin, copy.entry)
@@ -175,15 +176,15 @@ class _Digests:
 
     def __init__(self, digest: Callable[[Path], bytes]) -> None:
         self._digest = digest
-        self._known: dict[Path, bytes | None] = {}
+        self._known: dict[bytes, bytes | None] = {}  # by the bytes of the path: a Path is ten times as large
 
     def of(self, entry: Entry) -> bytes | None:
-        if entry.path not in self._known:
+        if entry.raw not in self._known:
             try:
-                self._known[entry.path] = self._digest(entry.path)
+                self._known[entry.raw] = self._digest(entry.path)
             except OSError:
-                self._known[entry.path] = None
-        return self._known[entry.path]
+                self._known[entry.raw] = None
+        return self._known[entry.raw]
 
     def equal(self, entry: Entry, record: FileRecord) -> bool:
         return record.digest is not None and self.of(entry) == record.digest
@@ -213,7 +214,7 @@ class _Recogniser:
         rest = [one for one in rest if not self._moved(one[0], one[2], same_name=True)]
         rest = [one for one in rest if not self._moved(one[0], one[2], same_name=False)]
         moved = {pair.record.id for pair in self._result.moved}
-        embedded: dict[bytes, Path] = {}
+        embedded: dict[bytes, Entry] = {}
         for entry, record, digest in rest:
             if digest is not None and recognise and self._copied(entry, digest, embedded):
                 continue
@@ -233,11 +234,15 @@ class _Recogniser:
                 return True
         return False
 
-    def _copied(self, entry: Entry, digest: bytes, embedded: dict[bytes, Path]) -> bool:
+    def _copied(self, entry: Entry, digest: bytes, embedded: dict[bytes, Entry]) -> bool:
         records = self._origins.get(digest)
-        origin: FileRecord | Path | None = records[0] if records else embedded.get(digest)
-        if origin is None:
-            embedded[digest] = entry.path
+        origin: FileRecord | Path
+        if records:
+            origin = records[0]
+        elif digest in embedded:
+            origin = embedded[digest].path
+        else:
+            embedded[digest] = entry
             return False
         self._result.copies.append(Copy(entry, origin, digest))
         return True

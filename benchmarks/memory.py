@@ -1,0 +1,152 @@
+"""Measures whether indexing takes the same memory, and the same time an item, whatever the number of files.
+
+    python -m benchmarks.memory [--counts 1000,10000,100000] [--runs 1] [--model FOLDER]
+
+For each count so many small pictures are drawn, no two alike, and indexed into a new collection by the command, in a
+process of its own. The model is a small one of fixed weights (it takes well under a millisecond a picture), so that
+what is measured is the machinery around it. Memory is the largest anonymous resident size (what is not a mapped file;
+Linux, read from /proc at short intervals), less the size of the vector index, `memory_ratio` that of the most files to
+that of the fewest. Time is that of the whole command less that of one which indexes a single picture; `time_slope` is
+the slope of its logarithm over that of the count, `processor_slope` the same of processor time, which does not depend
+on what else the machine does. 1.0 is linear.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import machine
+from tests.model_makers import write_tiny_model
+
+_A_FOLDER = 1000
+_POLL_S = 0.02
+_PICTURE = 48
+_DIM = 512
+
+
+class Ran(NamedTuple):
+    """A run: seconds of wall and of processor time, and bytes."""
+
+    wall_s: float
+    processor_s: float
+    anonymous_bytes: int
+    resident_bytes: int
+    index_bytes: int
+
+
+def draw_pictures(folder: Path, count: int, seed: int = 0) -> None:
+    """Write ``count`` small PNG files into subfolders of a thousand; no two have the same bytes."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        inside = folder / f"{number // _A_FOLDER:04}"
+        if number % _A_FOLDER == 0:
+            inside.mkdir(parents=True)
+        cells = rng.integers(0, 256, (rng.integers(3, 7), rng.integers(3, 7), 3), np.uint8)
+        cells[0, 0] = number & 255, number >> 8 & 255, number >> 16
+        picture = Image.fromarray(cells).resize((_PICTURE, _PICTURE), Image.Resampling.NEAREST)
+        picture.save(inside / f"{number:06}.png", compress_level=1)
+
+
+def run(media: Path, collection: Path, model: Path) -> Ran:
+    """Index a folder by the command, and watch how much memory that takes.
+
+    Raises:
+        SystemExit: the command failed.
+    """
+    command = [sys.executable, "-m", "retrieval", "index", str(media), "--model", str(model), "-c", str(collection)]
+    began_s = time.perf_counter()
+    child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    seen, done = _Watch(child.pid), threading.Event()
+    watch = threading.Thread(target=seen.follow, args=(done,))
+    watch.start()
+    _pid, status, used = os.wait4(child.pid, 0)
+    wall_s = time.perf_counter() - began_s
+    done.set()
+    watch.join()
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    index_bytes = sum(path.stat().st_size for path in collection.glob("vectors.*"))
+    return Ran(wall_s, used.ru_utime + used.ru_stime, seen.anonymous_bytes, used.ru_maxrss * 1024, index_bytes)
+
+
+class _Watch:
+    """Reads the memory of a process until it ends; the largest value counts."""
+
+    def __init__(self, pid: int) -> None:
+        self._status = Path(f"/proc/{pid}/status")
+        self.anonymous_bytes = 0
+
+    def follow(self, done: threading.Event) -> None:
+        while not done.wait(_POLL_S):
+            try:
+                lines = self._status.read_text(encoding="ascii", errors="replace").splitlines()
+            except OSError:
+                return
+            for line in lines:
+                if line.startswith("RssAnon:"):
+                    self.anonymous_bytes = max(self.anonymous_bytes, int(line.split()[1]) * 1024)
+
+
+def slope(counts: list[int], seconds: list[float]) -> float:
+    """Return the slope of the logarithm of ``seconds`` over that of ``counts``, by least squares."""
+    return float(np.polyfit(np.log(counts), np.log(seconds), 1)[0])
+
+
+def _median(runs: list[Ran]) -> Ran:
+    return Ran(*(statistics.median(values) for values in zip(*runs, strict=True)))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", type=lambda text: [int(one) for one in text.split(",")], default=None)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--model", type=Path, default=None)
+    given = parser.parse_args()
+    counts = sorted(given.counts or [1000, 10_000, 100_000])
+    ran: dict[int, list[Ran]] = {count: [] for count in (1, *counts)}
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        model = given.model or write_tiny_model(scratch / "model", dim=_DIM)
+        for count in ran:
+            draw_pictures(scratch / f"media{count}", count)
+        for number in range(given.runs):
+            for count, runs in ran.items():
+                runs.append(run(scratch / f"media{count}", scratch / f"collection{count}-{number}", model))
+                sys.stderr.write(json.dumps({"files": count, **runs[-1]._asdict()}) + "\n")
+    found = {count: _median(runs) for count, runs in ran.items()}
+    start = found[1]
+    rows = [
+        {
+            "files": count,
+            "seconds": round(found[count].wall_s - start.wall_s, 2),
+            "processor_seconds": round(found[count].processor_s - start.processor_s, 2),
+            "anonymous_mb": round(found[count].anonymous_bytes / 1e6, 1),
+            "resident_mb": round(found[count].resident_bytes / 1e6, 1),
+            "index_mb": round(found[count].index_bytes / 1e6, 1),
+            "less_index_mb": round((found[count].anonymous_bytes - found[count].index_bytes) / 1e6, 1),
+        }
+        for count in counts
+    ]
+    figures = {
+        "memory_ratio": round(rows[-1]["less_index_mb"] / rows[0]["less_index_mb"], 3),
+        "time_slope": round(slope(counts, [row["seconds"] for row in rows]), 3),
+        "processor_slope": round(slope(counts, [row["processor_seconds"] for row in rows]), 3),
+    }
+    print(json.dumps({"rows": rows, "start_seconds": round(start.wall_s, 2), **figures, **machine()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
