@@ -32,6 +32,7 @@ class TextHandling:
 class ModelFolder:
     """A model folder as its ``model.json`` describes it; ``files`` maps file names to SHA-256 (hex).
 
+    ``image_weights`` and ``text_weights`` are the files of the towers' weights where these are not in the towers' files.
     ``cells`` is (rows, columns) of the cells the image tower tells apart, None for a tower that tells none.
     """
 
@@ -48,6 +49,14 @@ class ModelFolder:
     knows: str
     files: dict[str, str]
     cells: tuple[int, int] | None = None
+    image_weights: str | None = None
+    text_weights: str | None = None
+
+    @property
+    def used_files(self) -> tuple[str, ...]:
+        """The names of the files that vectors come from."""
+        needed = (self.image_file, self.text_file, self.tokenizer_file)
+        return (*needed, *filter(None, (self.image_weights, self.text_weights)))
 
     def spec(self, name: str) -> ModelSpec:
         """Return the identity of the model under ``name``.
@@ -55,7 +64,7 @@ class ModelFolder:
         The digest is over the hashes ``model.json`` states, so it costs nothing at a start; ``check_files`` compares
         these with the files themselves.
         """
-        used = {file: self.files[file] for file in (self.image_file, self.text_file, self.tokenizer_file)}
+        used = {file: self.files[file] for file in self.used_files}
         digest = hashlib.sha256(json.dumps(sorted(used.values())).encode()).hexdigest()
         handling = asdict(self.text) | {"tokenizer": self.files[self.tokenizer_file]}
         del handling["languages"]
@@ -100,7 +109,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
             )
         )
     found = _build(folder, reader)
-    for file in (found.image_file, found.text_file, found.tokenizer_file):
+    for file in found.used_files:
         if file not in found.files:
             raise reader.wrong(_("files lacks the SHA-256 of {file}").format(file=file))
     return found
@@ -171,6 +180,8 @@ def _build(folder: Path, reader: "_Reader") -> ModelFolder:
         knows=reader.value("knows", str),
         files=files,
         cells=image.pair("cells"),
+        image_weights=image.file_if_any("weights"),
+        text_weights=text.file_if_any("weights"),
     )
 
 
@@ -237,6 +248,10 @@ class _Reader:
                 _("{key} is {found!r:.60}, not the name of a file beside it").format(key=self._where + key, found=found)
             )
         return found
+
+    def file_if_any(self, key: str) -> str | None:
+        """As :meth:`file`, or None when the key is not there."""
+        return self.file(key) if key in self._data else None
 
 
 _KINDS = {

@@ -172,7 +172,7 @@ class OnnxEmbedder(ImageInput):
         with self._lock:
             if self._image is None:
                 how = self.folder.preprocessing
-                session = self._load(self.folder.image_file)
+                session = self._load(self.folder.image_file, self.folder.image_weights)
                 self._check(session, "pixels", (how.height, how.width, 3))
                 self._image = session
             return self._image
@@ -180,7 +180,7 @@ class OnnxEmbedder(ImageInput):
     def _text_tower(self) -> tuple["InferenceSession", "Tokenizer"]:
         with self._lock:
             if self._text is None:
-                session = self._load(self.folder.text_file, optimised=not self._briefly)
+                session = self._load(self.folder.text_file, self.folder.text_weights, optimised=not self._briefly)
                 self._check(session, "input_ids", ())
                 self._text = session, self._tokenizer()
             return self._text
@@ -229,12 +229,13 @@ class OnnxEmbedder(ImageInput):
                 )
             )
 
-    def _load(self, file: str, optimised: bool = True) -> "InferenceSession":
+    def _load(self, file: str, weights: str | None, optimised: bool = True) -> "InferenceSession":
         import onnxruntime
 
         path = self.folder.path / file
-        if not path.is_file():
-            raise missing_file(path)
+        for needed in filter(None, (file, weights)):
+            if not (self.folder.path / needed).is_file():
+                raise missing_file(self.folder.path / needed)
         options = onnxruntime.SessionOptions()
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.intra_op_num_threads = self._threads

@@ -20,6 +20,7 @@ from retrieval.config import DEFAULT_MODEL, ModelSpec
 from retrieval.embedding import model_folder
 from retrieval.embedding.base import normalise
 from retrieval.embedding.folder import read_model_folder
+from retrieval.embedding.mapped import weights_name, write_mapped
 from retrieval.embedding.names import ClipName, parse_name
 from retrieval.embedding.onnx import OnnxEmbedder
 from retrieval.embedding.openclip import load_libraries, load_tokenizer, load_tower, resolve
@@ -145,7 +146,9 @@ def _write(folder: Path, name: ClipName, found: Published, words: Words, report:
                 name=spec.name, lowest=lowest
             )
         )
-    image_bytes, text_bytes = ((folder / file).stat().st_size for file in ("image.onnx", "text.onnx"))
+    image_bytes, text_bytes = (
+        sum(path.stat().st_size for path in folder.glob(f"{tower}*")) for tower in ("image.onnx", "text.onnx")
+    )
     return Exported(folder, image_bytes, text_bytes, lowest)
 
 
@@ -172,13 +175,14 @@ def _write_tower(side: nn.Module, inputs: Tensor, name: str, path: Path, model: 
                 model=model, size=size / 1e9
             )
         )
+    traced = path.with_suffix(".traced")
     side = side.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
     try:
         with torch.inference_mode(), _plain_attention():
             rows: FloatMatrix = side(inputs).float().numpy()
         with torch.no_grad(), _plain_attention(), _quiet_tracing():
             torch.onnx.export(
-                side, (inputs[:2],), str(path), input_names=[name], output_names=["vectors"], opset_version=OPSET,
+                side, (inputs[:2],), str(traced), input_names=[name], output_names=["vectors"], opset_version=OPSET,
                 dynamic_axes={name: {0: "n"}, "vectors": {0: "n"}}, dynamo=False,
             )  # fmt: skip
     except OSError as error:
@@ -193,6 +197,8 @@ def _write_tower(side: nn.Module, inputs: Tensor, name: str, path: Path, model: 
                 model=model, reason=_one_line(error)
             )
         ) from None
+    write_mapped(traced, path)
+    traced.unlink()
     return normalise(rows)
 
 
@@ -230,7 +236,7 @@ def _describe(folder: Path, name: ClipName, found: Published, words: Words) -> N
     """Write `README.md`, with where the weights come from, and `model.json`, with the digests of the files."""
     spec = spec_of(name, found)
     files = {}
-    for file in ("image.onnx", "text.onnx", "tokenizer.json"):
+    for file in sorted(path.name for path in folder.iterdir()):
         with (folder / file).open("rb") as stream:
             files[file] = hashlib.file_digest(stream, "sha256").hexdigest()
     how, short = spec.preprocessing, short_name(name)
@@ -241,6 +247,7 @@ def _describe(folder: Path, name: ClipName, found: Published, words: Words) -> N
         "dim": spec.dim,
         "image": {
             "file": "image.onnx",
+            **_weights_of(folder, "image.onnx"),
             "height": how.height,
             "width": how.width,
             "resize": how.resize,
@@ -248,6 +255,7 @@ def _describe(folder: Path, name: ClipName, found: Published, words: Words) -> N
         },
         "text": {
             "file": "text.onnx",
+            **_weights_of(folder, "text.onnx"),
             "tokenizer": "tokenizer.json",
             "context_length": context_of(found),
             "padding": "max",
@@ -261,6 +269,12 @@ def _describe(folder: Path, name: ClipName, found: Published, words: Words) -> N
     }
     (folder / "model.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(_readme(name, found, files), encoding="utf-8")
+
+
+def _weights_of(folder: Path, tower: str) -> dict[str, str]:
+    """What model.json says of the file of weights; nothing where all are small and in the tower's own file."""
+    name = weights_name(tower)
+    return {"weights": name} if (folder / name).is_file() else {}
 
 
 def short_name(name: ClipName) -> str:

@@ -55,7 +55,7 @@ def export(model: Path | str, out: Path, *, force: bool = False) -> Path:
     made = export_clip(str(model), out, force=force, report=heard.append)
     assert made.folder == out
     assert made.cosine >= 0.9999
-    assert made.image_bytes == (out / "image.onnx").stat().st_size
+    assert made.image_bytes == sum((out / file).stat().st_size for file in ("image.onnx", "image.onnx.data"))
     assert any("image tower" in line for line in heard)
     return out
 
@@ -86,6 +86,8 @@ def test_a_vision_transformer_is_read_without_torch(written: Path, small: Path) 
     assert open_embedder(str(written)).spec.preprocessing.resize == "crop"
     described = json.loads((written / "model.json").read_text(encoding="utf-8"))
     assert described["text"]["context_length"] == 16
+    assert described["text"]["weights"] == "text.onnx.data"
+    assert sorted(described["files"]) == sorted({path.name for path in written.iterdir()} - {"model.json", "README.md"})
     assert str(written.parent) not in (written / "model.json").read_text(encoding="utf-8")
     readme = (written / "README.md").read_text(encoding="utf-8")
     assert "licence" in readme
