@@ -32,7 +32,7 @@ class TextHandling:
 class ModelFolder:
     """A model folder as its ``model.json`` describes it; ``files`` maps file names to SHA-256 (hex).
 
-    ``image_weights`` and ``text_weights`` are the files of the towers' weights where these are not in the towers' files.
+    ``image_weights`` and ``text_weights`` name the files of the towers' weights where these are not in the towers'.
     ``cells`` is (rows, columns) of the cells the image tower tells apart, None for a tower that tells none.
     """
 
