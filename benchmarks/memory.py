@@ -13,36 +13,21 @@ on what else the machine does. 1.0 is linear.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.machine import machine
+from benchmarks.watching import Ran, indexed
 from tests.model_makers import write_tiny_model
 
 _A_FOLDER = 1000
-_POLL_S = 0.02
 _PICTURE = 48
 _DIM = 512
-
-
-class Ran(NamedTuple):
-    """A run: seconds of wall and of processor time, and bytes."""
-
-    wall_s: float
-    processor_s: float
-    anonymous_bytes: int
-    resident_bytes: int
-    index_bytes: int
 
 
 def draw_pictures(folder: Path, count: int, seed: int = 0) -> None:
@@ -58,54 +43,23 @@ def draw_pictures(folder: Path, count: int, seed: int = 0) -> None:
         picture.save(inside / f"{number:06}.png", compress_level=1)
 
 
-def run(media: Path, collection: Path, model: Path) -> Ran:
-    """Index a folder by the command, and watch how much memory that takes.
-
-    Raises:
-        SystemExit: the command failed.
-    """
-    command = [sys.executable, "-m", "retrieval", "index", str(media), "--model", str(model), "-c", str(collection)]
-    began_s = time.perf_counter()
-    child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    seen, done = _Watch(child.pid), threading.Event()
-    watch = threading.Thread(target=seen.follow, args=(done,))
-    watch.start()
-    _pid, status, used = os.wait4(child.pid, 0)
-    wall_s = time.perf_counter() - began_s
-    done.set()
-    watch.join()
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)} failed")
-    index_bytes = sum(path.stat().st_size for path in collection.glob("vectors.*"))
-    return Ran(wall_s, used.ru_utime + used.ru_stime, seen.anonymous_bytes, used.ru_maxrss * 1024, index_bytes)
-
-
-class _Watch:
-    """Reads the memory of a process until it ends; the largest value counts."""
-
-    def __init__(self, pid: int) -> None:
-        self._status = Path(f"/proc/{pid}/status")
-        self.anonymous_bytes = 0
-
-    def follow(self, done: threading.Event) -> None:
-        while not done.wait(_POLL_S):
-            try:
-                lines = self._status.read_text(encoding="ascii", errors="replace").splitlines()
-            except OSError:
-                return
-            for line in lines:
-                if line.startswith("RssAnon:"):
-                    self.anonymous_bytes = max(self.anonymous_bytes, int(line.split()[1]) * 1024)
-
-
 def slope(counts: list[int], seconds: list[float]) -> float:
     """Return the slope of the logarithm of ``seconds`` over that of ``counts``, by least squares."""
     return float(np.polyfit(np.log(counts), np.log(seconds), 1)[0])
 
 
-def _median(runs: list[Ran]) -> Ran:
-    return Ran(*(statistics.median(values) for values in zip(*runs, strict=True)))
+def _row(count: int, runs: list[tuple[Ran, int]], start: Ran) -> dict[str, float]:
+    ran = Ran(*(statistics.median(values) for values in zip(*(one for one, _index in runs), strict=True)))
+    index_bytes = statistics.median(index for _ran, index in runs)
+    return {
+        "files": count,
+        "seconds": round(ran.wall_s - start.wall_s, 2),
+        "processor_seconds": round(ran.processor_s - start.processor_s, 2),
+        "anonymous_mb": round(ran.anonymous_bytes / 1e6, 1),
+        "resident_mb": round(ran.resident_bytes / 1e6, 1),
+        "index_mb": round(index_bytes / 1e6, 1),
+        "less_index_mb": round((ran.anonymous_bytes - index_bytes) / 1e6, 1),
+    }
 
 
 def main() -> None:
@@ -116,7 +70,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=None)
     given = parser.parse_args()
     counts = sorted(given.counts or [1000, 10_000, 100_000])
-    ran: dict[int, list[Ran]] = {count: [] for count in (1, *counts)}
+    ran: dict[int, list[tuple[Ran, int]]] = {count: [] for count in (1, *counts)}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         model = given.model or write_tiny_model(scratch / "model", dim=_DIM)
@@ -124,22 +78,12 @@ def main() -> None:
             draw_pictures(scratch / f"media{count}", count)
         for number in range(given.runs):
             for count, runs in ran.items():
-                runs.append(run(scratch / f"media{count}", scratch / f"collection{count}-{number}", model))
-                sys.stderr.write(json.dumps({"files": count, **runs[-1]._asdict()}) + "\n")
-    found = {count: _median(runs) for count, runs in ran.items()}
-    start = found[1]
-    rows = [
-        {
-            "files": count,
-            "seconds": round(found[count].wall_s - start.wall_s, 2),
-            "processor_seconds": round(found[count].processor_s - start.processor_s, 2),
-            "anonymous_mb": round(found[count].anonymous_bytes / 1e6, 1),
-            "resident_mb": round(found[count].resident_bytes / 1e6, 1),
-            "index_mb": round(found[count].index_bytes / 1e6, 1),
-            "less_index_mb": round((found[count].anonymous_bytes - found[count].index_bytes) / 1e6, 1),
-        }
-        for count in counts
-    ]
+                collection = scratch / f"collection{count}-{number}"
+                one = indexed(str(model), scratch / f"media{count}", collection)
+                runs.append((one, sum(path.stat().st_size for path in collection.glob("vectors.*"))))
+                sys.stderr.write(json.dumps({"files": count, **one._asdict()}) + "\n")
+    start = min((one for one, _index in ran[1]), key=lambda one: one.processor_s)
+    rows = [_row(count, ran[count], start) for count in counts]
     figures = {
         "memory_ratio": round(rows[-1]["less_index_mb"] / rows[0]["less_index_mb"], 3),
         "time_slope": round(slope(counts, [row["seconds"] for row in rows]), 3),
