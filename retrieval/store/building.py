@@ -66,10 +66,7 @@ def _outgrown(spec: IndexSpec, index: VectorIndex) -> bool:
 
 def _filled(connection: sqlite3.Connection, at: Mark, chosen: bool = False) -> Flat:
     """Return an exact index of all the catalog holds."""
-    flat = Flat(at.dim, chosen=chosen)
-    for keys, rows in catalog.stored_vectors(connection, at):
-        flat.add(keys, rows)
-    return flat
+    return Flat.filled(at.dim, catalog.tally(connection, at)[0], catalog.stored_vectors(connection, at), chosen)
 
 
 def build(spec: IndexSpec, connection: sqlite3.Connection, at: Mark, file: Path | None) -> Flat | Approximate:

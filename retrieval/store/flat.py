@@ -1,6 +1,7 @@
 """Exact search; what a file holds is compared without FAISS, whose import takes longer than a small collection."""
 
 import struct
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,7 +14,9 @@ from retrieval.types import FloatMatrix, Keys, Matches
 _SINGLE = 4
 """Up to so many queries are compared by NumPy; FAISS keeps the best of many without writing all scores down."""
 _HEAD = struct.Struct("<4siqqq?i")
+_KINDS = (b"IxM2", b"IxFI")
 _INNER_PRODUCT = 0
+_UNUSED = 1 << 20
 _COUNT = struct.Struct("<Q")
 
 
@@ -43,6 +46,21 @@ class Flat:
         found = cls(vectors.shape[1])
         found._stored = vectors
         found._put(keys)
+        return found
+
+    @classmethod
+    def filled(cls, dim: int, count: int, blocks: Iterable[tuple[Keys, FloatMatrix]], chosen: bool = False) -> "Flat":
+        """Return an index of what ``blocks`` of keys and vectors hold, in all at most ``count``.
+
+        Room for all is taken once: FAISS doubles its own, and would hold everything twice now and then.
+        """
+        keys, vectors = np.empty(count, np.int64), np.empty((count, dim), np.float32)
+        held = 0
+        for some, rows in blocks:
+            keys[held : held + len(some)], vectors[held : held + len(some)] = some, rows
+            held += len(some)
+        found = cls.holding(keys[:held], vectors[:held])
+        found.spec = IndexSpec(chosen=chosen)
         return found
 
     @classmethod
@@ -81,6 +99,19 @@ class Flat:
                 codes.add_with_ids(np.ascontiguousarray(self._stored), np.ascontiguousarray(self._placed))
             self._codes, self._stored = codes, np.empty((0, self.dim), np.float32)
         return self._codes
+
+    def write(self, sink: Callable[[bytes | memoryview], None]) -> None:
+        """Hand on, piece by piece, what ``faiss.write_index`` would write of the index."""
+        if self._codes is not None:
+            faiss = faiss_module()
+            faiss.write_index(self._codes, faiss.PyCallbackIOWriter(sink))
+            return
+        for kind in _KINDS:
+            sink(_HEAD.pack(kind, self.dim, len(self), _UNUSED, _UNUSED, True, _INNER_PRODUCT))
+        for array in (self._stored, self._placed):
+            sink(_COUNT.pack(array.size))
+            if array.size:
+                sink(np.ascontiguousarray(array).data.cast("B"))
 
     def add(self, keys: Keys, vectors: FloatMatrix) -> None:
         """Take in vectors, ``(n, dim) float32``."""
@@ -159,7 +190,7 @@ def read_flat(file: BinaryIO, dim: int, count: int) -> Flat | None:
 
     The file is left wherever the reading ended.
     """
-    for kind in (b"IxM2", b"IxFI"):
+    for kind in _KINDS:
         head = file.read(_HEAD.size)
         if len(head) < _HEAD.size:
             return None

@@ -24,7 +24,7 @@ from retrieval.types import FloatMatrix, Keys, Track, Where
 
 OTHER_MODEL = "the collection was embedded anew with another model; open it again"
 PAGE = 2000
-READ_BLOCK = 8192
+READ_BLOCK = 2048
 ACTIVE = "(SELECT id FROM models WHERE state = 'active')"
 WRITING = "(SELECT max(id) FROM models)"
 """The model being written: one being built is always younger than the active one."""

@@ -32,15 +32,18 @@ def save(path: Path, index: "Flat | Approximate", at: Mark) -> None:
 
 def _write(file: BinaryIO, index: "Flat | Approximate", at: Mark) -> None:
     """Write the index as FAISS does, followed by a seal that ``faiss.read_index`` does not look at."""
-    faiss = faiss_module()
     checksum = 0
 
-    def sink(block: bytes) -> None:
+    def sink(block: bytes | memoryview) -> None:
         nonlocal checksum
         checksum = zlib.crc32(block, checksum)
         file.write(block)
 
-    faiss.write_index(index.codes, faiss.PyCallbackIOWriter(sink))
+    if isinstance(index, Flat):
+        index.write(sink)
+    else:
+        faiss = faiss_module()
+        faiss.write_index(index.codes, faiss.PyCallbackIOWriter(sink))
     file.write(Seal(at.lineage, at.model_id, at.generation, index.total, index.dim).pack(checksum))
 
 

@@ -92,3 +92,20 @@ def test_a_file_that_says_something_else_is_left_to_faiss() -> None:
     larger = bytearray(content)
     struct.pack_into("<Q", larger, 74, 2**60)
     assert read_flat(io.BytesIO(bytes(larger)), DIM, 5) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_what_was_filled_is_written_as_faiss_writes_it(count: int) -> None:
+    rng = np.random.default_rng(5)
+    rows, keys = unit(rng, count), np.arange(3, 3 + count, dtype=np.int64)
+    blocks = [(keys[start : start + 16], rows[start : start + 16]) for start in range(0, count, 16)]
+    index = Flat.filled(DIM, count + 2, iter(blocks))  # room for two that turn out to be damaged
+    found = io.BytesIO()
+    index.write(found.write)
+    assert found.getvalue() == written(as_faiss(keys, rows)).getvalue()
+    index.add(np.array([99]), unit(rng, 1))  # from here on FAISS holds the vectors
+    more = io.BytesIO()
+    index.write(more.write)
+    again = read_flat(io.BytesIO(more.getvalue()), DIM, count + 1)
+    assert again is not None
+    assert again.keys.tolist() == [*keys.tolist(), 99]

@@ -309,12 +309,13 @@ def test_a_catch_up_that_was_interrupted_is_begun_anew(filled, make, monkeypatch
 def test_a_rebuild_that_was_interrupted_is_begun_anew(filled, make, monkeypatch):
     expected = answers(filled, make)
 
-    def stopped(self, keys, rows):
+    def stopped(dim, count, blocks, chosen=False):
+        next(blocks)
         raise Stopped
 
     (filled.folder / "vectors.faiss").unlink()
     with monkeypatch.context() as patched:
-        patched.setattr(Flat, "add", stopped)
+        patched.setattr(Flat, "filled", stopped)
         with pytest.raises(Stopped):
             filled.verify(repair=True)
     np.testing.assert_array_equal(answers(filled, make), expected)
@@ -345,9 +346,13 @@ def test_it_is_filled_block_by_block(filled, make, monkeypatch):
     filled.close()
     (filled.folder / "vectors.faiss").unlink()
     sizes = []
-    add = Flat.add
+    fill = Flat.filled
+
+    def watched(dim, count, blocks, chosen=False):
+        return fill(dim, count, ((sizes.append(len(keys)) or keys, rows) for keys, rows in blocks), chosen)
+
     monkeypatch.setattr(reader, "READ_BLOCK", 16)
-    monkeypatch.setattr(Flat, "add", lambda self, keys, rows: sizes.append(len(keys)) or add(self, keys, rows))
+    monkeypatch.setattr(Flat, "filled", watched)
     with Collection.open(filled.folder) as opened:
         np.testing.assert_array_equal(answers(opened, make), expected)
     assert sizes == [16, 16, 8]
