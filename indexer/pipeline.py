@@ -17,6 +17,7 @@ from indexer.report import IndexOptions, Progress, Summary
 from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
 from retrieval.config import Sampling
 from retrieval.embedding import Embedder
+from retrieval.embedding.batches import MANY, tune_batch
 from retrieval.embedding.stream import Embedded, Failed, Job, content_digest, embed_stream, never
 from retrieval.errors import CollectionError, ModelError
 from retrieval.messages import _, ngettext
@@ -217,6 +218,8 @@ class _Run:
         """Embed what must be, and let copies follow their originals; return whether all of it was done."""
         committer = Committer(self._collection, work.copies, self._options, self._summary)
         count, tasks = len(work.backlog), iter(work.backlog)
+        if count >= MANY or (count and self._options.batch):
+            tune_batch(self._embedder, self._options.batch)
         while count:
             if not self._stream(tasks, count, committer, meter):
                 return False

@@ -16,7 +16,8 @@ class IndexOptions:
     and have not changed, ``again`` embeds anew what a filter selects. ``jobs`` is the number of decoding threads (0:
     chosen by the number of processors). ``dry_run`` only counts. ``reembed`` embeds the whole collection with the given
     embedder and ``sampling`` (``None``: as it is) and then switches to it. ``index`` names the kind of vector index
-    (``auto``: by size; ``None``: as before). What is embedded is committed each ``commit_s`` seconds or
+    (``auto``: by size; ``None``: as before). ``batch`` is how many pictures the model is given at a time (0: what is
+    fastest here, measured once; see ``embedding.batches``). What is embedded is committed each ``commit_s`` seconds or
     ``commit_files`` files, and the vector index is saved each ``save_s`` seconds (it is derived: a run that dies
     between loses nothing).
     """
@@ -29,6 +30,7 @@ class IndexOptions:
     reembed: bool = False
     sampling: Sampling | None = None
     index: IndexChoice | None = None
+    batch: int = 0
     commit_files: int = 256
     commit_s: float = 2.0
     save_s: float = 300.0

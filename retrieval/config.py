@@ -1,8 +1,8 @@
 """Value objects for what can be chosen; the environment and the settings file are read here and nowhere else.
 
 Settings come, first found wins, from the command line, the environment (``SIGHTSEEK_COLLECTION``, ``SIGHTSEEK_MODEL``,
-``SIGHTSEEK_DEVICE``, ``SIGHTSEEK_JOBS``), and ``settings.toml`` in the user's configuration folder (keys of the same
-names in lower case without the prefix, and a table ``prompts``).
+``SIGHTSEEK_DEVICE``, ``SIGHTSEEK_JOBS``, ``SIGHTSEEK_BATCH``), and ``settings.toml`` in the user's configuration folder
+(keys of the same names in lower case without the prefix, and a table ``prompts``).
 """
 
 import math
@@ -234,6 +234,7 @@ class DuplicateOptions:
 class Settings:
     """The user's defaults, already merged: environment over settings file over built-in values.
 
+    ``batch`` is how many pictures a model is given at a time, 0 for what is fastest on this machine.
     ``prompts`` are the user's own sentences for ``--prompt``, by name; each holds ``{}`` where the text goes.
     """
 
@@ -241,6 +242,7 @@ class Settings:
     model: str | None
     device: Device
     jobs: int
+    batch: int = 0
     prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -263,8 +265,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 jobs=jobs
             )
         )
+    batch = values.get("batch", "0")
+    if not re.fullmatch(r"\d{1,4}", batch):
+        raise OptionError(
+            _("batch {batch!r} is not a number of pictures; set SIGHTSEEK_BATCH to 0 (automatic), 1 or more").format(
+                batch=batch
+            )
+        )
     collection = Path(folder).expanduser() if folder else default_collection()
-    return Settings(collection, values.get("model"), parse_device(device), int(jobs), prompts)
+    return Settings(collection, values.get("model"), parse_device(device), int(jobs), int(batch), prompts)
 
 
 def parse_device(text: str) -> Device:
@@ -279,7 +288,7 @@ def parse_device(text: str) -> Device:
     raise OptionError(_("device {text!r} is not known; use auto, cpu or cuda").format(text=text))
 
 
-_NAMES = ("collection", "model", "device", "jobs")
+_NAMES = ("collection", "model", "device", "jobs", "batch")
 
 
 def _settings_file(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:

@@ -95,6 +95,7 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         sampling=Sampling.parse(frames) if frames else None,
         again=parse_where(again),
         index=kind.value if kind else None,
+        batch=settings.batch,
     )
     sources = [_wanted(path) for path in paths or []]
     with (

@@ -80,6 +80,8 @@ class ImageInput(ABC):
     spec: ModelSpec
     dim: int
     batch_size: int
+    batch_choices: tuple[int, ...] = ()
+    """Batch sizes that may be faster than ``batch_size``, by machine; see ``batches``."""
 
     def preprocess(self, pixels: Pixels) -> Pixels:
         """Return ``(height, width, 3) uint8`` at the tower's size."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 _BATCH_CPU, _BATCH_CUDA = 8, 64
+_CHOICES_CPU, _CHOICES_CUDA = (4, 8, 16), (32, 64, 128)
 _TEXT_ROWS, _TEXT_TOKENS = 64, 2048
 _MAX_CHARACTERS_PER_TOKEN = 64
 
@@ -47,6 +48,7 @@ class OnnxEmbedder(ImageInput):
         self._threads, self._briefly = threads or processors(), briefly
         self._providers = _providers(device)
         self.batch_size = _BATCH_CUDA if len(self._providers) > 1 else _BATCH_CPU
+        self.batch_choices = _CHOICES_CUDA if len(self._providers) > 1 else _CHOICES_CPU
         self._lock = threading.Lock()
         self._image: InferenceSession | None = None
         self._text: tuple[InferenceSession, Tokenizer] | None = None

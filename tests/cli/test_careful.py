@@ -34,12 +34,15 @@ def test_values_that_make_no_sense_are_wrong_usage(library: Library, arguments: 
     assert ran.code == 2, ran.err
 
 
-@pytest.mark.parametrize("jobs", ["-1", "many", "1.5"])
-def test_wrong_jobs_in_the_environment_are_said(library: Library, jobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIGHTSEEK_JOBS", jobs)
+@pytest.mark.parametrize("name", ["SIGHTSEEK_JOBS", "SIGHTSEEK_BATCH"])
+@pytest.mark.parametrize("number", ["-1", "many", "1.5"])
+def test_wrong_numbers_in_the_environment_are_said(
+    library: Library, name: str, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, number)
     ran = run("index", "-c", library.collection)
     assert ran.code == 2
-    assert "SIGHTSEEK_JOBS" in ran.err
+    assert name in ran.err
 
 
 def test_the_command_line_overrides_the_settings_file(

@@ -509,3 +509,14 @@ def test_copies_of_one_picture_are_no_sign_of_a_broken_model(desk: Desk) -> None
     with desk.open() as collection:
         index(collection, desk.embedder, [desk.media])
         assert collection.notes == []
+
+
+def test_a_size_of_batches_that_is_asked_for_reaches_the_model(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    embed = desk.embedder.embed_pixels
+    monkeypatch.setattr(desk.embedder, "batch_size", 3)
+    monkeypatch.setattr(desk.embedder, "embed_pixels", lambda batch: sizes.append(len(batch)) or embed(batch))
+    for seed in range(7):
+        desk.picture(f"{seed}.png", seed)
+    assert desk.did(batch=5) == {"added": 7}
+    assert sizes[:2] == [5, 2]
