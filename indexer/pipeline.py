@@ -62,7 +62,8 @@ def index(
         if reembed and done:
             _switch(collection)
             summary.switched = True
-        if done and collection.fit_index(options.index, partial(_questions, embedder)):
+        asked = partial(_questions, embedder)
+        if done and collection.fit_index(options.index, asked, options.index_memory_mb, options.index_recall):
             summary.fitted = collection.manifest.index
         collection.save_index()
     summary.seconds = time.monotonic() - began_s

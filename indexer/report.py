@@ -31,6 +31,8 @@ class IndexOptions:
     sampling: Sampling | None = None
     index: IndexChoice | None = None
     batch: int = 0
+    index_memory_mb: int | None = None
+    index_recall: float | None = None
     commit_files: int = 256
     commit_s: float = 2.0
     save_s: float = 300.0

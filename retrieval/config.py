@@ -91,7 +91,10 @@ class IndexSpec:
     ``flat`` is exact search by inner product. Of the others ``lists`` are their inverted lists, ``probes`` how many of
     these (or how many nodes of a graph) are looked at for ten neighbours, ``candidates`` how many vectors are compared
     exactly; ``trained_on`` is how many vectors there were then, and ``recall`` the share, 0-1, of the exact ten nearest
-    that was found for held-out queries. ``chosen`` says that a user named the kind, so that it is kept.
+    that was found for held-out queries. ``chosen`` says that a user named the kind, so that it is kept. ``newest`` is
+    the greatest key there was, and ``strain`` how far vectors lay from what the codes remember of them (a mean of
+    squares): it tells whether those added since lie elsewhere. ``memory_mb`` is what the index may take of memory (0:
+    any), and ``promised`` the recall that a user asks for (0: 0.98).
     """
 
     kind: IndexKind = "flat"
@@ -101,6 +104,10 @@ class IndexSpec:
     trained_on: int = 0
     recall: float = 1.0
     chosen: bool = False
+    newest: int = 0
+    strain: float = 0.0
+    memory_mb: int = 0
+    promised: float = 0.0
 
 
 _EVERY = re.compile(r"every:(\d+(?:\.\d+)?)(ms|s|m)?")

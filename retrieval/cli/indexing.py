@@ -75,6 +75,16 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
     kind: Annotated[
         IndexName | None, typer.Option("--index", help="The vector index; auto: exact up to 60,000 items.")
     ] = None,
+    index_memory: Annotated[
+        int | None,
+        typer.Option("--index-memory", metavar="MB", min=0, help="Memory the index of --index auto may take; 0: any."),
+    ] = None,
+    index_recall: Annotated[
+        float | None,
+        typer.Option(
+            "--index-recall", metavar="SHARE", min=0.5, max=0.999, help="Share of the ten nearest it must find: 0.98."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
 ) -> None:
     """Index folders of photos and videos, or refresh what is indexed.
@@ -96,6 +106,8 @@ def index(  # noqa: PLR0913 - a command's options are its parameters
         again=parse_where(again),
         index=kind.value if kind else None,
         batch=settings.batch,
+        index_memory_mb=index_memory,
+        index_recall=index_recall,
     )
     sources = [_wanted(path) for path in paths or []]
     with (

@@ -78,7 +78,8 @@ def read_gallery(collection: "Collection", where: Where | None) -> Gallery:
         CollectionError: the collection cannot be read, or changed meanwhile.
     """
     from retrieval.store.collection import CATALOG
-    from retrieval.store.reader import Reader, gone_keys, mark, selected_keys, stored_vectors
+    from retrieval.store.committed import gone_keys, mark, selected_keys, stored_vectors
+    from retrieval.store.reader import Reader
 
     reader = Reader(collection.folder / CATALOG)
     try:

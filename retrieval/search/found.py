@@ -33,13 +33,13 @@ class Found(NamedTuple):
     @property
     def place(self) -> tuple[float, bytes, float]:
         """What hits are ordered by."""
-        return (-round(self.score, DECIMALS), os.fsencode(self.row.path), self.at_s or 0.0)
+        return (-round(self.score, DECIMALS), self.row.raw, self.at_s or 0.0)
 
 
 def hit_of(rank: int, found: Found) -> Hit:
     """Return a hit as it is shown."""
     row = found.row
-    path = os.fspath(row.path)
+    path = os.fsdecode(row.raw)
     kind: Kind = row.kind
     return Hit(
         rank,
@@ -62,13 +62,13 @@ def hit_of(rank: int, found: Found) -> Hit:
 
 
 def _named(found: Found) -> str:
-    return format_item(os.fspath(found.row.path), found.at_s)
+    return format_item(os.fsdecode(found.row.raw), found.at_s)
 
 
 def in_order(ranked: Iterable[tuple[int, Found]], sort: Sort) -> list[tuple[int, Found]]:
     """Return what is in order of score in the order asked for."""
     if sort == "path":
-        return sorted(ranked, key=lambda one: (os.fsencode(one[1].row.path), one[1].at_s or 0.0))
+        return sorted(ranked, key=lambda one: (one[1].row.raw, one[1].at_s or 0.0))
     if sort == "date":
         return sorted(ranked, key=lambda one: _wall_clock(one[1].row), reverse=True)
     found = list(ranked)

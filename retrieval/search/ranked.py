@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retrieval.store import Collection, ItemRow
 
 _FIRST_FETCH = 64
+_MARGIN = 8
 _EDGE = 2e-6  # scores this near to one another may round to the same ``DECIMALS``
 
 
@@ -61,10 +62,13 @@ class Ranked:
         self._fetch = max(self._fetch, _FIRST_FETCH, 2 * need)
         while True:
             matches = self._matches(min(self._fetch, self.searched))
-            last = float(matches.scores[:, -1].max()) + _EDGE if self._fetch < self.searched else -np.inf
-            found = self._ranking.above(last, matches.keys, need)
-            if len(found) >= need or not np.isfinite(last):
-                return [one._replace(score=min(1.0, max(-1.0, one.score))) for one in found[:need]]
+            width = matches.keys.shape[1]
+            # Where hits are pictures, the rows of the first few are all that needs to be read.
+            for read in dict.fromkeys((min(width, need + _MARGIN), width)):
+                last = float(matches.scores[:, read - 1].max()) + _EDGE if read < self.searched else -np.inf
+                found = self._ranking.above(last, matches.keys[:, :read], need)
+                if len(found) >= need or not np.isfinite(last):
+                    return [_held_to_1(one) for one in found[:need]]
             self._fetch *= 4
 
     def hits_of(self, keys: NDArray[np.int64]) -> list[Found]:
@@ -81,6 +85,10 @@ class Ranked:
             return Matches(taken.keys[:, :k], taken.scores[:, :k])
         self._taken = None
         return self._collection.search(self._probes, k, self._where)
+
+
+def _held_to_1(one: Found) -> Found:
+    return one if -1.0 <= one.score <= 1.0 else one._replace(score=min(1.0, max(-1.0, one.score)))
 
 
 class _Group(NamedTuple):
@@ -112,8 +120,8 @@ class _Ranking:
 
     def _groups(self, keys: NDArray[np.int64]) -> list[_Group]:
         """Return the files of these items, best first."""
-        rows = self._collection.items(keys)
-        scores = best_scores(self._collection.vectors(keys), self._probes)
+        rows, vectors = self._collection.items_with_vectors(keys)
+        scores = best_scores(vectors, self._probes)
         groups: dict[int, _Group] = {}
         for score, row in zip(scores.tolist(), rows, strict=True):
             if row.file_id not in groups or score > groups[row.file_id].score:

@@ -28,7 +28,7 @@ MOST_TRAINED = 120_000
 FEW = 16_384
 WIDE = 64
 """Up to so many neighbours a query costs what it was tuned for; beyond, more lists are looked at."""
-_LINKS = 32
+LINKS = 32
 _SEED = 1234
 
 
@@ -104,15 +104,15 @@ class Approximate:
         matches = Matches(np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32))
         for row, (query, keys) in enumerate(zip(queries, proposed, strict=True)):
             held = keys[keys >= 0]
-            scores = self.exact.rows(held) @ query
-            best = np.argsort(-scores, kind="stable")[:k]
-            matches.keys[row, : len(best)] = held[best]
-            matches.scores[row, : len(best)] = scores[best]
+            if len(held):
+                scores, best = compared(self.exact.halves(self.exact.places(held)), query, min(k, len(held)))
+                matches.keys[row, : len(best)] = held[best]
+                matches.scores[row, : len(best)] = scores
         return matches
 
     def _mask(self, allowed: Allowed | None) -> Allowed | None:
         """Return what may be found, without what was removed; ``None`` when all may."""
-        if allowed is None and self.exact.alive.all():
+        if allowed is None and len(self.exact) == self.total:
             return None
         if self._masked is None:
             alive = self.exact.keys
@@ -137,13 +137,34 @@ class Approximate:
     def _proposed(self, queries: FloatMatrix, mask: Allowed | None, reach: int, wanted: int) -> Keys:
         """Return what the codes propose, ``(q, wanted)``, -1 where there is no more."""
         selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-        if self.spec.kind == "hnsw":
-            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(reach, wanted))
-        else:
-            kind = faiss.IVFRaBitQSearchParameters if self.spec.kind == "rabitq" else faiss.SearchParametersIVF
-            parameters = kind(sel=selector, nprobe=reach)
-        found: Keys = self.codes.search(queries, wanted, params=parameters)[1]
+        found: Keys = self.codes.search(queries, wanted, params=self.parameters(reach, wanted, selector))[1]
         return found
+
+    def parameters(self, reach: int, wanted: int = 1, selector: Any = None) -> Any:  # noqa: ANN401 - FAISS has no types
+        """Return what FAISS is told beside queries: so many lists or nodes are looked at, of what may be found."""
+        if self.spec.kind == "hnsw":
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(reach, wanted))
+        kind = faiss.IVFRaBitQSearchParameters if self.spec.kind == "rabitq" else faiss.SearchParametersIVF
+        return kind(sel=selector, nprobe=reach)
+
+
+def compared(
+    halves: NDArray[np.float16], query: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the scores of the k best of the vectors ``(n, dim)``, best first, and where they stand.
+
+    FAISS compares half precision as it is; NumPy would turn it into single precision first, which takes ten times as
+    long as comparing. One thread compares: waking others for so little takes longer, most of all when many ask.
+    """
+    index = faiss.IndexScalarQuantizer(halves.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.add_sa_codes(np.ascontiguousarray(halves).view(np.uint8))
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # of the calling thread alone
+    try:
+        scores, places = index.search(np.ascontiguousarray(query)[None], k)
+    finally:
+        faiss.omp_set_num_threads(threads)
+    return scores[0], places[0]
 
 
 def lists_for(count: int) -> int:
@@ -156,7 +177,7 @@ def empty(kind: IndexKind, sample: FloatMatrix, lists: int) -> tuple[IndexSpec, 
     dim = sample.shape[1]
     metric = faiss.METRIC_INNER_PRODUCT
     if kind == "hnsw":
-        graph = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, _LINKS, metric)
+        graph = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, LINKS, metric)
         graph.hnsw.efConstruction = 80
         graph.train(sample)
         return IndexSpec(kind, probes=64), faiss.IndexIDMap2(graph)
@@ -177,6 +198,39 @@ def ids_of(codes: Any) -> Keys:  # noqa: ANN401 - a FAISS index
     sizes = [inverted.list_size(number) for number in range(inverted.nlist)]
     parts = [faiss.rev_swig_ptr(inverted.get_ids(number), size).copy() for number, size in enumerate(sizes) if size]
     return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
+
+def spec_of(codes: Any, told: IndexSpec) -> IndexSpec | None:  # noqa: ANN401 - a FAISS index
+    """Return the spec of an index as it was read; ``None`` where it is of no kind that is made here.
+
+    That is ``told`` where it tells of this index. A training that was cut short leaves one it does not tell of, which
+    is asked with care.
+    """
+    lists = int(getattr(codes, "nlist", 0))
+    if isinstance(codes, faiss.IndexIDMap2):
+        kind: IndexKind = "hnsw"
+        if not isinstance(faiss.downcast_index(codes.index), faiss.IndexHNSW):
+            return None
+    elif isinstance(codes, faiss.IndexIVFPQFastScan):
+        kind = "ivfpq"
+    elif isinstance(codes, faiss.IndexIVFRaBitQFastScan):
+        kind = "rabitq"
+    else:
+        return None
+    if (kind, lists) == (told.kind, told.lists):
+        return told
+    return IndexSpec(kind, lists, max(64, lists // 8), candidates=1024)
+
+
+def left_out(codes: Any, rows: FloatMatrix) -> float:  # noqa: ANN401 - a FAISS index
+    """Return the mean squared distance of vectors ``(n, dim)`` from what stands for them: a list's centre, or codes."""
+    if isinstance(codes, faiss.IndexIDMap2):
+        kept = faiss.downcast_index(faiss.downcast_index(codes.index).storage)
+        standing = kept.sa_decode(kept.sa_encode(rows))
+    else:
+        centres = faiss.downcast_index(codes.quantizer).reconstruct_n(0, codes.nlist)
+        standing = centres[codes.quantizer.search(rows, 1)[1][:, 0]]
+    return float(((rows - standing) ** 2).sum(axis=1).mean(dtype=np.float64))
 
 
 def nearest_exactly(exact: Exact, queries: FloatMatrix, own: Keys, k: int) -> Keys:

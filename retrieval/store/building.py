@@ -9,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from retrieval.config import IndexChoice, IndexKind, IndexSpec
+from retrieval.messages import _
 from retrieval.store import approximate, exact
-from retrieval.store import reader as catalog
+from retrieval.store import committed as catalog
 from retrieval.store.approximate import Approximate
 from retrieval.store.exact import Exact
 from retrieval.store.flat import Flat
 from retrieval.store.nearest import VectorIndex
 from retrieval.store.records import Mark
-from retrieval.types import FloatMatrix
+from retrieval.types import FloatMatrix, Keys
 
 LARGE = 60_000
 """From so many vectors on an exact search takes longer than about ten milliseconds."""
@@ -26,10 +27,18 @@ GROWTH = 4
 """An index is trained anew when it holds so many times what it was trained on."""
 STALE = 0.2
 """It is also when more than this share of it was removed."""
-TARGET = 0.99
-"""The recall that is tuned for; what is promised is a little less."""
 PROMISED = 0.98
+"""The recall that is promised where a user asks for no other; what is tuned for misses half as much."""
+FRESH = 0.25
+"""So much must have been added, as a share of what an index was trained on, before it is asked whether that fits."""
+DRIFT = 1.25
+"""What was added lies elsewhere when codes leave out so many times as much of it; then, too, it is trained anew."""
+_NEGLIGIBLE = 1e-3
+"""What 8-bit codes leave out of vectors of length 1 is far less, and decides nothing."""
 _HELD_OUT = 400
+_KEYS = 17
+"""Bytes of a vector's key, where it is kept and where it is looked up."""
+_LOOKED_AT = 4096
 _BLOCK = 16_384
 
 
@@ -50,9 +59,43 @@ def wanted(spec: IndexSpec, index: VectorIndex, choice: IndexChoice | None = Non
     if spec.chosen and choice is None:
         return Wanted(spec.kind, _outgrown(spec, index))
     best: IndexKind = "ivfpq" if count >= LARGE else "flat"
+    if spec.memory_mb:
+        best = fitting(best, count, index.dim, spec.memory_mb)
     if best == "flat" and spec.kind != "flat" and count >= LARGE // 2:
         best = spec.kind  # not back and forth around the limit
     return Wanted(best, best != spec.kind or _outgrown(spec, index))
+
+
+def fitting(best: IndexKind, count: int, dim: int, memory_mb: int) -> IndexKind:
+    """Return the best kind that so much memory has room for, or the smallest there is."""
+    kinds: tuple[IndexKind, ...] = (best, "ivfpq")
+    return next((kind for kind in kinds if room_mb(kind, count, dim) <= memory_mb), "rabitq")
+
+
+def room_mb(kind: IndexKind, count: int, dim: int) -> float:
+    """Return about how much memory an index takes, mapped files apart, in MB."""
+    links = 4.2 * 2 * approximate.LINKS
+    codes = {"flat": 4.0 * dim, "ivfpq": dim / 2, "rabitq": dim / 8 + 8, "hnsw": dim + links}[kind]
+    centres = 0 if kind in ("flat", "hnsw") else 4 * dim * approximate.lists_for(count)
+    return (1.1 * count * (codes + _KEYS) + centres) / 1e6
+
+
+def remarks(spec: IndexSpec, dim: int) -> list[str]:
+    """Return what the user should know of an index that was trained."""
+    said = []
+    if spec.recall < promised(spec):
+        message = _("the index {kind} finds only {share:.1%} of the ten nearest; exact search: --index flat")
+        said.append(message.format(kind=spec.kind, share=spec.recall))
+    takes_mb = room_mb(spec.kind, spec.trained_on, dim)
+    if 0 < spec.memory_mb < takes_mb:
+        message = _("the index {kind} takes about {takes:.0f} MB, more than the {given} MB of --index-memory")
+        said.append(message.format(kind=spec.kind, takes=takes_mb, given=spec.memory_mb))
+    return said
+
+
+def promised(spec: IndexSpec) -> float:
+    """Return the recall that an index should have."""
+    return spec.promised or PROMISED
 
 
 def _outgrown(spec: IndexSpec, index: VectorIndex) -> bool:
@@ -60,8 +103,28 @@ def _outgrown(spec: IndexSpec, index: VectorIndex) -> bool:
         return not isinstance(index, Flat)
     if not isinstance(index, Approximate):
         return True
+    if (index.spec.kind, index.spec.lists) != (spec.kind, spec.lists):
+        return True  # another training was cut short between its file and the catalog
     removed = index.total - len(index)
-    return len(index) >= GROWTH * max(1, spec.trained_on) or removed > STALE * max(1, index.total)
+    if len(index) >= GROWTH * max(1, spec.trained_on) or removed > STALE * max(1, index.total):
+        return True
+    return drifted(spec, index)
+
+
+def drifted(spec: IndexSpec, index: Approximate) -> bool:
+    """Say whether what was added since the training lies elsewhere than what was there."""
+    keys = index.keys
+    fresh = keys[np.searchsorted(keys, spec.newest, side="right") :]
+    if not spec.strain or len(fresh) < max(SMALL, FRESH * spec.trained_on):
+        return False
+    return strain(index, fresh) > DRIFT * max(spec.strain, _NEGLIGIBLE)
+
+
+def strain(index: Approximate, keys: Keys) -> float:
+    """Return how far vectors of these keys lie from what the codes remember of them; a sample of many is enough."""
+    rng = np.random.default_rng(len(keys))
+    some = np.sort(rng.choice(keys, min(_LOOKED_AT, len(keys)), replace=False))
+    return approximate.left_out(index.codes, index.rows(some))
 
 
 def _filled(connection: sqlite3.Connection, at: Mark, chosen: bool = False) -> Flat:
@@ -114,7 +177,9 @@ def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
         places = np.arange(at, min(count, at + _BLOCK))
         codes.add_with_ids(vectors.at(places), vectors.all_keys[places])
     settings = replace(spec, lists=made.lists, trained_on=count, probes=spec.probes or made.probes)
-    return Approximate(settings, codes, vectors)
+    index = Approximate(settings, codes, vectors)
+    index.spec = replace(settings, newest=int(index.keys[-1]), strain=round(strain(index, index.keys), 6))
+    return index
 
 
 def tune(index: Approximate, questions: Callable[[], FloatMatrix]) -> None:
@@ -131,4 +196,5 @@ def tune(index: Approximate, questions: Callable[[], FloatMatrix]) -> None:
     if len(asked):
         some = asked[rng.permutation(len(asked))[:_HELD_OUT]].astype(np.float32)
         groups.append((some, np.full(len(some), -1, np.int64)))
-    index.spec = approximate.tuned(index, groups, TARGET)
+    least = promised(index.spec)
+    index.spec = approximate.tuned(index, groups, least + (1 - least) / 2)

@@ -52,6 +52,7 @@ class Collection(Contents):
         self._reader = Reader(folder / CATALOG)
         self._index = LiveIndex(folder, self._reader, lock is not None, self.notes)
         self._writing = threading.RLock()
+        self._fitting = threading.Lock()
         self._writer: Writer | None = None
         try:
             self.manifest = self._reader.look()
@@ -152,7 +153,7 @@ class Collection(Contents):
             ModelMismatch: they may not.
         """
         ours = self.manifest.spec
-        if ours.fingerprint() == spec.fingerprint():
+        if ours == spec or ours.fingerprint() == spec.fingerprint():
             return
         if ours.name == spec.name:
             raise ModelMismatch(
@@ -232,27 +233,45 @@ class Collection(Contents):
         """
         catalog = self._writable()
         with self._writing:
-            catalog.prune(self._index.save().generation)
+            catalog.prune(self._index.prunable(self._index.save()))
 
-    def fit_index(self, choice: IndexChoice | None = None, questions: Callable[[], FloatMatrix] | None = None) -> bool:
-        """Train the vector index anew where the number of items asks for it; returns whether anything was changed.
+    def fit_index(
+        self,
+        choice: IndexChoice | None = None,
+        questions: Callable[[], FloatMatrix] | None = None,
+        memory_mb: int | None = None,
+        recall: float | None = None,
+    ) -> bool:
+        """Train the vector index anew where what it holds asks for it; returns whether anything was changed.
+
+        That is so when it holds four times what it was trained on, when much was removed, or when what was added lies
+        elsewhere. Searches go on with the old one meanwhile, and so does writing in other threads; a process that is
+        killed leaves the old one.
 
         ``choice`` names the kind it has from now on, ``auto`` one by size: exact while that is quick, approximate
         above; ``None`` leaves that as it was. ``questions()`` gives vectors of texts, ``(q, dim) float32``, to tune it
-        by beside pictures.
+        by beside pictures. ``auto`` chooses what ``memory_mb`` has room for (0: no limit), and an approximate index is
+        tuned to find ``recall`` of the ten nearest (0.5 to 0.999); both stay until others are given.
 
         Raises:
+            ValueError: a recall or an amount of memory out of range.
             CollectionError: it cannot be written; the former file stays, and nothing is lost.
         """
+        if not (recall is None or 0.5 <= recall <= 0.999) or (memory_mb or 0) < 0:
+            raise ValueError("recall is 0.5 to 0.999, memory_mb 0 or more")
         catalog = self._writable()
-        with self._writing:
-            spec = self._index.fit(choice, questions or (lambda: np.empty((0, self.manifest.spec.dim), np.float32)))
-            if spec is not None:
+        with self._fitting:
+            asked = questions or (lambda: np.empty((0, self.manifest.spec.dim), np.float32))
+            spec = self._index.fit(choice, asked, memory_mb, recall)
+            if spec is None:
+                return False
+            with self._writing:
+                at = self._index.save(anew=True)
                 catalog.set_index_spec(spec)
-                catalog.prune(self._index.save(anew=True).generation)
+                catalog.prune(self._index.prunable(at))
                 self.manifest = self._reader.look()
                 manifest.write(self.folder, self.manifest)
-        return spec is not None
+            return True
 
     def begin_reembed(self, spec: ModelSpec, sampling: Sampling | None = None) -> None:
         """Let writers store vectors of another model beside the present ones; searches go on with the present.

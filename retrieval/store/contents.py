@@ -140,6 +140,14 @@ class Contents:
         """
         return self._reader.vectors(keys)
 
+    def items_with_vectors(self, keys: Sequence[int] | Keys) -> tuple[list[ItemRow], FloatMatrix]:
+        """Return the items of these keys and their vectors ``(n, dim) float32``, in their order.
+
+        Raises:
+            KeyError: there is no such item, or it was removed since it was found.
+        """
+        return self._reader.items_with_vectors(keys)
+
     def frames(self, file_id: int) -> Frames:
         """Return the items of a file in time order; none if there is no such file."""
         return self._reader.frames(file_id)

@@ -42,26 +42,31 @@ class Exact:
         self._dtype = np.dtype([("keys", "<i8", (BLOCK,)), ("rows", "<f2", (BLOCK, dim))])
         self._stored = count
         self._map: np.memmap[tuple[int, ...], np.dtype[np.void]] | None = None
+        self._mapped: NDArray[np.float16] | None = None  # its rows, (blocks, BLOCK, dim), as a plain array
         signed = self._open() if count else np.empty(0, np.int64)
         self.all_keys: Keys = np.abs(signed)
         self.alive: NDArray[np.bool_] = signed > 0
+        self._keys: Keys | None = None  # of the living, until one is added or removed
         self._room = np.empty((0, dim), np.float16)  # the tail, and room for it to grow
         self._died: set[int] = set()  # places in the file whose keys are still positive there
 
     def __len__(self) -> int:
         """Return the number of vectors that were not removed."""
-        return int(self.alive.sum())
+        return len(self.keys)
 
     @property
     def keys(self) -> Keys:
         """All keys that were not removed, ascending."""
-        return self.all_keys[self.alive]
+        if self._keys is None:
+            self._keys = self.all_keys if self.alive.all() else self.all_keys[self.alive]
+        return self._keys
 
     def append(self, keys: Keys, vectors: FloatMatrix) -> None:
         """Take in vectors ``(n, dim)``; their keys are larger than all before."""
         if len(keys):
             self.all_keys = np.concatenate([self.all_keys, keys])
             self.alive = np.concatenate([self.alive, np.ones(len(keys), bool)])
+            self._keys = None
             held = len(self.all_keys) - self._stored
             if held > len(self._room):
                 room = np.empty((max(held, 2 * len(self._room)), self.dim), np.float16)
@@ -80,6 +85,7 @@ class Exact:
         places = np.searchsorted(self.all_keys, held)
         places = places[self.alive[places]]
         self.alive[places] = False
+        self._keys = None
         self._died.update(places[places < self._stored].tolist())
 
     def rows(self, keys: Keys) -> FloatMatrix:
@@ -88,22 +94,35 @@ class Exact:
         Raises:
             KeyError: one is not there.
         """
-        places = np.searchsorted(self.all_keys, keys)
+        places = self.places(keys)
         if len(keys):
-            within = np.minimum(places, max(0, len(self.all_keys) - 1))
+            within = np.clip(places, 0, max(0, len(self.all_keys) - 1))
             if not len(self.all_keys) or (self.all_keys[within] != keys).any() or not self.alive[within].all():
                 raise KeyError("a key that the index does not hold")
         return self.at(places)
 
+    def places(self, keys: Keys) -> NDArray[np.int64]:
+        """Return where the vectors of keys stand, ``(n,)``; of a key that was never there, anything."""
+        if len(self.all_keys) and self.all_keys[-1] - self.all_keys[0] == len(self.all_keys) - 1:
+            found: NDArray[np.int64] = keys - self.all_keys[0]  # no key is left out
+        else:
+            found = np.searchsorted(self.all_keys, keys)
+        return found
+
     def at(self, places: NDArray[np.int64]) -> FloatMatrix:
         """Return the vectors at places ``(n,)`` from the beginning, removed ones too, ``(n, dim) float32``."""
-        found = np.empty((len(places), self.dim), np.float16)
+        return self.halves(places).astype(np.float32)
+
+    def halves(self, places: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return the vectors at places as they are stored, ``(n, dim)``."""
         stored = places < self._stored
-        if self._map is not None and stored.any():
-            blocks, offsets = np.divmod(places[stored], BLOCK)
-            found[stored] = self._map["rows"][blocks, offsets]
+        if self._mapped is not None and stored.all():
+            return self._mapped[places // BLOCK, places % BLOCK]
+        found = np.empty((len(places), self.dim), np.float16)
+        if self._mapped is not None:
+            found[stored] = self._mapped[places[stored] // BLOCK, places[stored] % BLOCK]
         found[~stored] = self._tail[places[~stored] - self._stored]
-        return found.astype(np.float32)
+        return found
 
     def flush(self) -> None:
         """Write what was added and removed to the file, so that it lasts.
@@ -153,14 +172,20 @@ class Exact:
             whole.flush()
             os.fsync(file.fileno())
         self._stored, self._room, self._died = total, np.empty((0, self.dim), np.float16), set()
+        self._map_blocks(blocks)
+
+    def _map_blocks(self, blocks: int) -> None:
+        assert self.path is not None
         self._map = np.memmap(self.path, self._dtype, "r", offset=_HEADER_BYTES, shape=(blocks,))
+        self._mapped = np.asarray(self._map["rows"])  # each look at a memmap itself costs as much as reading many rows
 
     def _open(self) -> Keys:
         assert self.path is not None
         blocks = -(-self._stored // BLOCK)
         if self.path.stat().st_size < _HEADER_BYTES + blocks * self._dtype.itemsize:
             raise IndexDamaged(_("{name} was cut short").format(name=self.path.name))
-        self._map = np.memmap(self.path, self._dtype, "r", offset=_HEADER_BYTES, shape=(blocks,))
+        self._map_blocks(blocks)
+        assert self._map is not None
         signed: Keys = np.concatenate([block["keys"] for block in self._map])[: self._stored].astype(np.int64)
         if (np.diff(np.abs(signed)) <= 0).any() or not signed[0]:
             raise IndexDamaged(_("{name} holds something else than it says").format(name=self.path.name))

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.store import paths
-from retrieval.store.reader import PAGE, READ_BLOCK
+from retrieval.store.committed import READ_BLOCK
+from retrieval.store.reader import PAGE
 from retrieval.store.records import FileFacts, ItemLooks
 from retrieval.store.where import Clause, compile_where
 from retrieval.types import Where

@@ -12,8 +12,8 @@ import numpy as np
 from retrieval.config import IndexChoice, IndexSpec
 from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.messages import _, ngettext, reason_of
+from retrieval.store import committed as catalog
 from retrieval.store import exact, seal
-from retrieval.store import reader as catalog
 from retrieval.store.lock import SharedLock
 from retrieval.store.nearest import nearest
 from retrieval.store.reader import OTHER_MODEL, Reader
@@ -45,6 +45,9 @@ class LiveIndex:
         self._lock = SharedLock()
         self._index: Flat | Approximate | None = None
         self._at: Mark | None = None
+        self._training: int | None = None  # the generation that is being trained on
+        self._asked = False
+        self._passed_over: IndexSpec | None = None  # a training of another process whose file was of no use
 
     def search(self, queries: FloatMatrix, k: int, where: Where | None, model_id: int) -> Matches:
         """Return the k best items of each query among those the filter selects and whose files are not gone.
@@ -53,14 +56,16 @@ class LiveIndex:
             ModelMismatch: the active model is no longer ``model_id``, so the queries are vectors of another space.
         """
         with self._reader.snapshot() as connection:
-            at = catalog.mark(connection)
+            state = self._reader.state(connection)
+            at = state.mark
             if at.model_id != model_id:
                 raise ModelMismatch(OTHER_MODEL)
             if where is None:
-                gone = catalog.gone_keys(connection)
-                selected = None
+                gone, selected = state.gone, None
             else:
                 gone, selected = None, catalog.selected_keys(connection, where)
+            self._asked = True
+            self._adopt(state.index, at)
             while True:
                 self._follow(connection, at)
                 with self._lock.shared():
@@ -93,12 +98,21 @@ class LiveIndex:
             now = Seal(self._at.lineage, self._at.model_id, self._at.generation, self._index.total, self._index.dim)
             if anew or self._sealed() != now:
                 vectors.save(self.path, self._index, self._at)
+            if anew:
+                self._training = None
             return self._at
 
-    def fit(self, choice: IndexChoice | None, questions: Callable[[], FloatMatrix]) -> IndexSpec | None:
+    def fit(
+        self,
+        choice: IndexChoice | None,
+        questions: Callable[[], FloatMatrix],
+        memory_mb: int | None = None,
+        recall: float | None = None,
+    ) -> IndexSpec | None:
         """Train another index where that suits what is held now, or the user's choice; ``None`` where it does not.
 
-        Searches of this process wait; the file is written by ``save``. ``questions`` gives vectors of texts to tune by.
+        Searches go on with the old one until the new one is ready; the file is written by ``save``. ``questions`` gives
+        vectors of texts to tune by.
 
         Raises:
             CollectionError: the vectors beside it cannot be written.
@@ -106,26 +120,51 @@ class LiveIndex:
         from retrieval.store import building
 
         self.refresh()
-        with self._reader.snapshot() as connection, self._lock.exclusive():
-            assert self._index is not None
-            spec = catalog.index_spec(connection)
-            due = building.wanted(spec, self._index, choice)
+        with self._reader.snapshot() as connection:
+            at, before = catalog.mark(connection), catalog.index_spec(connection)
+            spec = replace(
+                before,
+                memory_mb=before.memory_mb if memory_mb is None else memory_mb,
+                promised=before.promised if recall is None else recall,
+            )
+            self._follow(connection, at)
+            with self._lock.shared():
+                assert self._index is not None
+                due = building.wanted(spec, self._index, choice)
             if choice not in (None, "auto", due.kind):
                 message = _("too few items for {kind}, which needs {count}; the search is exact")
                 self._notes.append(message.format(kind=choice, count=building.SMALL))
                 choice = None
-            chosen = spec.chosen if choice is None else choice != "auto"
-            if not due.anew:
-                return None if chosen == spec.chosen else replace(spec, chosen=chosen)
-            at = catalog.mark(connection)
-            self._index = self._at = None  # let go of the memory first; it is loaded again if this fails
-            fresh = IndexSpec(due.kind, chosen=chosen)
+            spec = replace(spec, chosen=spec.chosen if choice is None else choice != "auto")
+            if not due.anew and (due.kind == "flat" or spec.promised == before.promised):
+                return None if spec == before else spec
+            fresh = IndexSpec(due.kind, chosen=spec.chosen, memory_mb=spec.memory_mb, promised=spec.promised)
+            found = self._trained(fresh, connection, at, questions).spec
+            self._notes += building.remarks(found, at.dim)
+            return replace(found, memory_mb=spec.memory_mb, promised=spec.promised)
+
+    def _trained(
+        self, fresh: IndexSpec, connection: sqlite3.Connection, at: Mark, questions: Callable[[], FloatMatrix]
+    ) -> "Flat | Approximate":
+        """Train an index while searches go on, then put it in the place of the old one."""
+        from retrieval.store import building
+
+        self._training = at.generation
+        try:
+            if not self._asked:  # nobody searches here: let go of the memory first
+                with self._lock.exclusive():
+                    self._index = self._at = None
             index = building.train(fresh, connection, at, self._beside, questions)
-            self._index, self._at = index, at
-            if index.spec.recall < building.PROMISED:
-                message = _("the index {kind} finds only {share:.1%} of the ten nearest; exact search: --index flat")
-                self._notes.append(message.format(kind=index.spec.kind, share=index.spec.recall))
-            return index.spec
+            with self._lock.exclusive():
+                self._index, self._at = index, at
+            return index
+        except BaseException:
+            self._training = None
+            raise
+
+    def prunable(self, saved: Mark) -> int:
+        """Return up to which generation removals need no longer be on record, given what the file was saved as."""
+        return saved.generation if self._training is None else min(saved.generation, self._training)
 
     @property
     def _beside(self) -> Path | None:
@@ -161,6 +200,24 @@ class LiveIndex:
             except BaseException:
                 self._index = self._at = None  # how far it came is not known
                 raise
+
+    def _adopt(self, told: IndexSpec, at: Mark) -> None:
+        """Take over what another process trained since, in the place of what is held; searches go on meanwhile."""
+        from retrieval.store import vectors
+
+        index = self._index
+        if self._writable or index is None or _same(told, index.spec) or told == self._passed_over:
+            return
+        self._passed_over = told
+        try:
+            if not seal.read(self.path).belongs(at):
+                return
+            index, sealed = vectors.load(self.path, at, told)
+        except (OSError, IndexDamaged):
+            return
+        if _same(told, index.spec):
+            with self._lock.exclusive():
+                self._index, self._at = index, at._replace(generation=sealed.generation)
 
     def _is_current(self, at: Mark) -> bool:
         # Another thread may have gone further than this snapshot: there is no way back, nor need for one.
@@ -248,6 +305,11 @@ class LiveIndex:
             self.path.rename(kept)
             return kept.name
         return ""
+
+
+def _same(one: IndexSpec, other: IndexSpec) -> bool:
+    """Say whether two specs are of one training."""
+    return (one.kind, one.lists, one.trained_on) == (other.kind, other.lists, other.trained_on)
 
 
 def _allowed(keys: Keys, gone: Keys | None, selected: Keys | None) -> "Allowed | None":

@@ -77,7 +77,9 @@ def nearest(index: VectorIndex, queries: FloatMatrix, k: int, allowed: Allowed |
         if width > k:
             settled |= found.scores[:, -1] < found.scores[:, k - 1] - slack
         for row in np.flatnonzero(settled):
-            _settle(index, queries[waiting[row]], found.keys[row], matches, int(waiting[row]))
+            place = int(waiting[row])
+            near = found.keys[row][found.scores[row] >= found.scores[row, min(k, width) - 1] - slack[row]]
+            _settle(index, queries[place], near, matches, place)
         waiting = waiting[~settled]
         width = min(len(keys), 4 * width)
     return matches

@@ -15,17 +15,16 @@ from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionCorrupt, ModelMismatch
 from retrieval.messages import _
 from retrieval.store import paths
+from retrieval.store.committed import ACTIVE, CHOSEN, State, decoded, keys_of
 from retrieval.store.lexical import WEIGHTS, match_of, terms_of
 from retrieval.store.looks import unpacked
 from retrieval.store.opening import SCHEMA_VERSION, connect, translated
-from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Mark, Source, WordMatch
+from retrieval.store.records import FileRecord, Frames, ItemRow, Manifest, Source, WordMatch
 from retrieval.store.where import Clause, compile_where
 from retrieval.types import FloatMatrix, Keys, Track, Where
 
 OTHER_MODEL = "the collection was embedded anew with another model; open it again"
 PAGE = 2000
-READ_BLOCK = 2048
-ACTIVE = "(SELECT id FROM models WHERE state = 'active')"
 WRITING = "(SELECT max(id) FROM models)"
 """The model being written: one being built is always younger than the active one."""
 
@@ -35,12 +34,11 @@ SELECT f.id, f.source_id, f.path, f.kind, f.size_bytes, f.mtime_ns, f.digest,
        EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING}), f.seen, f.beside
 FROM files f"""
 # The plus keeps SQLite from walking all items of the model.
-_ITEM = """
-SELECT i.key, i.file_id, f.path, f.kind, i.at_s, i.start_s, i.end_s, f.width, f.height, f.taken_at,
-       f.mtime_ns, f.gone, s.offline
-FROM items i JOIN files f ON f.id = i.file_id JOIN sources s ON s.id = f.source_id WHERE +i.model_id = ?"""
-
-_CHOSEN = f"FROM files f CROSS JOIN items i ON i.file_id = f.id WHERE NOT f.gone AND i.model_id = {ACTIVE}"
+_SHOWN = """i.key, i.file_id, f.path, f.kind, i.at_s, i.start_s, i.end_s, f.width, f.height, f.taken_at,
+       f.mtime_ns, f.gone, s.offline"""
+_KNOWN = "FROM items i JOIN files f ON f.id = i.file_id JOIN sources s ON s.id = f.source_id WHERE +i.model_id = ?"
+_ITEM = f"SELECT {_SHOWN} {_KNOWN}"
+_ITEM_WITH_VECTOR = f"SELECT {_SHOWN}, i.vector {_KNOWN} AND i.key IN (SELECT value FROM json_each(?))"
 
 
 class Reader:
@@ -56,12 +54,12 @@ class Reader:
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._own: tuple[int, sqlite3.Connection] | None = None
-        self._counted: dict[sqlite3.Connection, tuple[int, int]] = {}
+        self._states: dict[sqlite3.Connection, State] = {}
 
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
-            everyone, self._all, self._idle, self._counted = self._all, [], [], {}
+            everyone, self._all, self._idle, self._states = self._all, [], [], {}
         for connection in everyone:
             connection.close()
 
@@ -102,6 +100,16 @@ class Reader:
         with self.connection(committed=True) as lent:
             lent.execute("BEGIN")
             yield lent
+
+    def state(self, connection: sqlite3.Connection) -> State:
+        """Return what is remembered of the state that a lent connection sees, until the next commit."""
+        version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+        if self._own is not None and self._own[1] is connection:
+            return State(connection, version)  # what it sees changes without a commit
+        held = self._states.get(connection)
+        if held is None or held.version != version:
+            held = self._states[connection] = State(connection, version)
+        return held
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -208,6 +216,20 @@ class Reader:
         self._check_found(found.keys() >= set(wanted), model_id)
         return decoded([found[key] for key in wanted], dim)
 
+    def items_with_vectors(self, keys: Sequence[int] | Keys) -> tuple[list[ItemRow], FloatMatrix]:
+        """Return what ``items`` and ``vectors`` return, in one look at the catalog.
+
+        Raises:
+            KeyError: there is no such item (any more).
+            ModelMismatch: likewise, and the model is no longer the collection's.
+        """
+        model_id, dim = self._model
+        wanted = [int(key) for key in keys]
+        found = {row[0]: row for row in self.rows(_ITEM_WITH_VECTOR, model_id, json.dumps(wanted))}
+        self._check_found(found.keys() >= set(wanted), model_id)
+        rows = [found[key] for key in wanted]
+        return [_item(row[:-1]) for row in rows], decoded([row[-1] for row in rows], dim)
+
     def frames(self, file_id: int) -> Frames:
         """Return the items of a file in time order.
 
@@ -283,26 +305,11 @@ class Reader:
     def count(self, where: Where | None = None) -> int:
         """Return how many items a search with this filter chooses from."""
         if where is None:
-            return self._count()
+            with self.connection() as connection:
+                return self.state(connection).count
         clause = compile_where(where)
-        sql = f"SELECT count(*) {_CHOSEN} AND {clause.sql}"
+        sql = f"SELECT count(*) {CHOSEN} AND {clause.sql}"
         return int(self.rows(sql, *clause.values)[0][0])
-
-    def _count(self) -> int:
-        """Return how many items there are, which every search asks for, without counting them twice."""
-        sql = f"""SELECT (SELECT count(*) FROM items WHERE model_id = {ACTIVE})
-            - (SELECT count(*) FROM files f CROSS JOIN items i ON i.file_id = f.id
-               WHERE f.gone AND i.model_id = {ACTIVE})"""
-        with self.connection() as connection:
-            # A number that changes for this connection when any other commits.
-            version = int(connection.execute("PRAGMA data_version").fetchone()[0])
-            own = self._own is not None and self._own[1] is connection
-            if not own and (held := self._counted.get(connection)) is not None and held[0] == version:
-                return held[1]
-            count = int(connection.execute(sql).fetchone()[0])
-            if not own:
-                self._counted[connection] = (version, count)
-            return count
 
     def growth(self) -> tuple[int, int]:
         """Return what tells the collection from others, and the greatest key that was ever given to an item it has."""
@@ -314,7 +321,7 @@ class Reader:
         clause = None if where is None else compile_where(where)
         condition, values = ("1", []) if clause is None else (clause.sql, clause.values)
         sql = f"""SELECT coalesce(sum(n - ?), 0) FROM (
-            SELECT count(*) AS n {_CHOSEN} AND f.kind = 'video' AND {condition} GROUP BY f.id HAVING n > ?)"""
+            SELECT count(*) AS n {CHOSEN} AND f.kind = 'video' AND {condition} GROUP BY f.id HAVING n > ?)"""
         return self.count(where) - int(self.rows(sql, per_video, *values, per_video)[0][0])
 
     def sample(self, count: int, where: Where | None = None) -> FloatMatrix:
@@ -349,81 +356,13 @@ class Reader:
         clause = None if where is None else compile_where(where)
         condition, values = ("1", []) if clause is None else (clause.sql, clause.values)
         with self.connection() as connection:
-            sql = f"SELECT i.key {_CHOSEN} AND {condition} ORDER BY f.path, i.at_s, i.key"
-            return _keys(connection.execute(sql, values))
+            sql = f"SELECT i.key {CHOSEN} AND {condition} ORDER BY f.path, i.at_s, i.key"
+            return keys_of(connection.execute(sql, values))
 
     def _check_found(self, found: bool, model_id: int) -> None:
         """Tell what was removed from what went with its model."""
         if not found and self.rows(f"SELECT {ACTIVE}") != [(model_id,)]:
             raise ModelMismatch(OTHER_MODEL)
-
-
-def mark(connection: sqlite3.Connection) -> Mark:
-    """Return where the catalog stands in this connection's snapshot."""
-    row = connection.execute(
-        "SELECT meta.lineage, m.id, json_extract(m.spec, '$.dim'), meta.generation, meta.pruned"
-        " FROM meta JOIN models m ON m.state = 'active'"
-    ).fetchone()
-    return Mark(*map(int, row))
-
-
-def index_spec(connection: sqlite3.Connection) -> IndexSpec:
-    """Return what is known of the vector index."""
-    return IndexSpec(**json.loads(connection.execute("SELECT index_spec FROM meta").fetchone()[0]))
-
-
-def gone_keys(connection: sqlite3.Connection) -> Keys:
-    """Return the keys of items whose files are gone."""
-    sql = "SELECT i.key FROM files f CROSS JOIN items i ON i.file_id = f.id WHERE f.gone AND i.model_id ="
-    return _keys(connection.execute(f"{sql} {ACTIVE}"))
-
-
-def selected_keys(connection: sqlite3.Connection, where: Where) -> Keys:
-    """Return the keys of the items that a filter leaves to choose from, ascending."""
-    clause = compile_where(where)
-    return np.sort(_keys(connection.execute(f"SELECT i.key {_CHOSEN} AND {clause.sql}", clause.values)))
-
-
-def removed_keys(connection: sqlite3.Connection, generation: int) -> Keys:
-    """Return the keys removed after a generation."""
-    return _keys(connection.execute("SELECT key FROM removed WHERE generation > ?", (generation,)))
-
-
-def stored_vectors(connection: sqlite3.Connection, at: Mark, after: int = -1) -> Iterator[tuple[Keys, FloatMatrix]]:
-    """Yield the active items added after a generation in blocks ``(keys, vectors)``, keys ascending.
-
-    Rows whose vector is not of the right length or not finite are left out: ``verify`` names them.
-    """
-    first = 0
-    if after >= 0:
-        sql = "SELECT min(key) FROM items WHERE model_id = ? AND generation > ?"
-        first = connection.execute(sql, (at.model_id, after)).fetchone()[0]
-        if first is None:
-            return
-    sql = """SELECT key, vector FROM items NOT INDEXED
-        WHERE key >= ? AND model_id = ? AND generation > ? AND length(vector) = ? ORDER BY key"""
-    cursor = connection.execute(sql, (first, at.model_id, after, 2 * at.dim))
-    while rows := cursor.fetchmany(READ_BLOCK):
-        keys = np.array([row[0] for row in rows], np.int64)
-        vectors = decoded([row[1] for row in rows], at.dim)
-        sound = np.isfinite(vectors).all(axis=1)
-        yield keys[sound], vectors[sound]
-
-
-def tally(connection: sqlite3.Connection, at: Mark) -> tuple[int, int]:
-    """Return the number and the sum of the active items' keys, read from an index alone."""
-    sql = "SELECT count(*), coalesce(sum(key), 0) FROM items WHERE model_id = ?"
-    count, total = connection.execute(sql, (at.model_id,)).fetchone()
-    return count, total
-
-
-def decoded(blobs: Sequence[bytes], dim: int) -> FloatMatrix:
-    """Return stored vectors as ``(n, dim) float32``."""
-    return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim).astype(np.float32)
-
-
-def _keys(cursor: sqlite3.Cursor) -> Keys:
-    return np.fromiter((row[0] for row in cursor), np.int64)
 
 
 def _file(row: tuple[Any, ...]) -> FileRecord:

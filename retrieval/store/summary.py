@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retrieval.media import SEEN
 from retrieval.messages import N_
-from retrieval.store import live, reader, seal
+from retrieval.store import committed, live, seal
 from retrieval.store.reader import Reader
 from retrieval.store.records import Manifest, Mark, Stats
 
@@ -32,8 +32,8 @@ def stats(folder: Path, catalog: Reader, manifest: Manifest) -> Stats:
     """Return the figures; the vector index is not opened for them."""
     files, failed, offline, gone = catalog.rows(_COUNTS)[0]
     with catalog.snapshot() as connection:
-        at = reader.mark(connection)
-        vectors = reader.tally(connection, at)[0]
+        at = committed.mark(connection)
+        vectors = committed.tally(connection, at)[0]
     index: dict[str, object] = {
         "kind": manifest.index.kind,
         "vectors": vectors,

@@ -1,5 +1,6 @@
 """Vector indexes in a file that says what it holds."""
 
+import os
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,11 +24,20 @@ def save(path: Path, index: "Flat | Approximate", at: Mark) -> None:
     Raises:
         CollectionError: it cannot be written; the former file stays.
     """
-    if not isinstance(index, Flat):
-        index.exact.settle()
-    durable.replace(path, lambda file: _write(file, index, at))
     if isinstance(index, Flat):
+        durable.replace(path, lambda file: _write(file, index, at))
         path.with_name(exact.FILE).unlink(missing_ok=True)
+        return
+    index.exact.flush()
+
+    def both(file: BinaryIO) -> None:
+        """Give the vectors beside it their name last, so that a kill finds two files of one training."""
+        _write(file, index, at)
+        file.flush()
+        os.fsync(file.fileno())
+        index.exact.settle()
+
+    durable.replace(path, both)
 
 
 def _write(file: BinaryIO, index: "Flat | Approximate", at: Mark) -> None:
@@ -64,7 +74,7 @@ def load(path: Path, at: Mark, spec: IndexSpec) -> "tuple[Flat | Approximate, Se
 
 
 def _read(file: BinaryIO, path: Path, at: Mark, spec: IndexSpec, found: Seal) -> "Flat | Approximate":
-    from retrieval.store.approximate import Approximate, ids_of
+    from retrieval.store.approximate import Approximate, ids_of, spec_of
 
     faiss = faiss_module()
     try:
@@ -75,7 +85,8 @@ def _read(file: BinaryIO, path: Path, at: Mark, spec: IndexSpec, found: Seal) ->
         raise IndexDamaged(_("it holds something else than it says"))
     if isinstance(codes, faiss.IndexIDMap2) and isinstance(faiss.downcast_index(codes.index), faiss.IndexFlat):
         return Flat.adopting(codes)
-    if spec.kind == "flat" or getattr(codes, "nlist", 0) != spec.lists:
+    own = spec_of(codes, spec)
+    if own is None:
         raise IndexDamaged(_("it is of another kind than the catalog says"))
     try:
         beside = exact.load(path.with_name(exact.FILE), at, found.vectors)
@@ -83,4 +94,4 @@ def _read(file: BinaryIO, path: Path, at: Mark, spec: IndexSpec, found: Seal) ->
         raise IndexDamaged(_("{name} is missing").format(name=exact.FILE)) from None
     if not np.array_equal(ids_of(codes), beside.all_keys):
         raise IndexDamaged(_("it does not belong to {name}").format(name=exact.FILE))
-    return Approximate(spec, codes, beside)
+    return Approximate(own, codes, beside)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from retrieval.messages import _
-from retrieval.store import durable, live, manifest, reader, vectors
+from retrieval.store import committed, durable, live, manifest, vectors
 from retrieval.store.reader import Reader
 from retrieval.store.records import Manifest, Mark, Problem
 from retrieval.store.seal import IndexDamaged
@@ -58,7 +58,7 @@ def verify(folder: Path, catalog: Reader, made: Manifest, repair: Repair | None)
                 note(found)
     # After the catalog was repaired, since the index follows it.
     with catalog.snapshot() as connection:
-        wrong = _index(folder / live.FILE, connection, reader.mark(connection))
+        wrong = _index(folder / live.FILE, connection, committed.mark(connection))
     if wrong:
         note(Found(wrong, lambda do: do.rebuild(wrong)))
     if not manifest.is_current(folder, made):
@@ -127,7 +127,7 @@ def _vectors(connection: sqlite3.Connection) -> Iterator[Found]:
         while rows := cursor.fetchmany(_BLOCK):
             wrong = [not isinstance(row[2], bytes) or len(row[2]) != 2 * dim for row in rows]
             sound = [row for row, off in zip(rows, wrong, strict=True) if not off]
-            lengths = np.linalg.norm(reader.decoded([row[2] for row in sound], dim), axis=1)
+            lengths = np.linalg.norm(committed.decoded([row[2] for row in sound], dim), axis=1)
             off_unit = ~(np.abs(lengths - 1) <= UNIT)
             damaged = [row for row, off in zip(rows, wrong, strict=True) if off]
             damaged += [row for row, off in zip(sound, off_unit, strict=True) if off]
@@ -149,9 +149,9 @@ def _files(connection: sqlite3.Connection) -> Iterator[Found]:
 def _index(path: Path, connection: sqlite3.Connection, at: Mark) -> str | None:
     """Return what is wrong with the index file, apart from lagging behind, which is no fault."""
     try:
-        index, sealed = vectors.load(path, at, reader.index_spec(connection))
+        index, sealed = vectors.load(path, at, committed.index_spec(connection))
     except FileNotFoundError:
-        return _("{name} is missing").format(name=path.name) if reader.tally(connection, at)[0] else None
+        return _("{name} is missing").format(name=path.name) if committed.tally(connection, at)[0] else None
     except (IndexDamaged, OSError) as error:
         return _("{name} is damaged: {reason}").format(name=path.name, reason=error)
     if sealed.lineage != at.lineage:
@@ -160,15 +160,15 @@ def _index(path: Path, connection: sqlite3.Connection, at: Mark) -> str | None:
         return None
     expected: list[Keys] = [np.empty(0, np.int64)]
     held = index.keys
-    for keys, stored in reader.stored_vectors(connection, at):
+    for keys, stored in committed.stored_vectors(connection, at):
         known = np.isin(keys, held)
         if not np.array_equal(index.rows(keys[known]), stored[known]):
             return _("{name} holds vectors that differ from the catalog's").format(name=path.name)
         expected.append(keys)
-    expected.append(reader.removed_keys(connection, sealed.generation))
+    expected.append(committed.removed_keys(connection, sealed.generation))
     if not np.isin(held, np.concatenate(expected)).all():
         return _("{name} holds vectors of items that do not exist").format(name=path.name)
-    later = [keys for keys, _rows in reader.stored_vectors(connection, at, sealed.generation)]
+    later = [keys for keys, _rows in committed.stored_vectors(connection, at, sealed.generation)]
     if not np.isin(np.concatenate(expected[:-1]), np.concatenate([held, *later])).all():
         return _("{name} lacks vectors of items that exist").format(name=path.name)
     return None

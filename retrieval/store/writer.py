@@ -253,7 +253,8 @@ class Writer:
         self._run(sa.update(files).where(failed.is_not(None)).values(**given_up))
         # How an approximate index was tuned holds for the old vectors alone; the kind stays if the user named it.
         spec = IndexSpec(**json.loads(self._run(sa.select(meta.c.index_spec)).scalar_one()))
-        untrained = IndexSpec(spec.kind, chosen=True) if spec.chosen else IndexSpec()
+        kind = spec.kind if spec.chosen else "flat"
+        untrained = IndexSpec(kind, chosen=spec.chosen, memory_mb=spec.memory_mb, promised=spec.promised)
         self._run(sa.update(meta).values(index_spec=json.dumps(asdict(untrained))))
         self._changed = True
         self.set_pending()

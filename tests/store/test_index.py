@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import ModelMismatch
-from retrieval.store import Collection, reader
+from retrieval.store import Collection, committed
 from retrieval.store.flat import Flat
 from retrieval.store.nearest import nearest
 from retrieval.types import Item, Term
@@ -351,7 +351,7 @@ def test_it_is_filled_block_by_block(filled, make, monkeypatch):
     def watched(dim, count, blocks, chosen=False):
         return fill(dim, count, ((sizes.append(len(keys)) or keys, rows) for keys, rows in blocks), chosen)
 
-    monkeypatch.setattr(reader, "READ_BLOCK", 16)
+    monkeypatch.setattr(committed, "READ_BLOCK", 16)
     monkeypatch.setattr(Flat, "filled", watched)
     with Collection.open(filled.folder) as opened:
         np.testing.assert_array_equal(answers(opened, make), expected)
