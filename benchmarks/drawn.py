@@ -52,7 +52,7 @@ class Mixture:
     def __init__(self, pictures: FloatMatrix) -> None:
         index = faiss.IndexFlatIP(pictures.shape[1])
         index.add(pictures)
-        self._pictures = pictures
+        self._pictures, self.dim = pictures, pictures.shape[1]
         self._near = index.search(pictures, NEIGHBOURS + 1)[1][:, 1:]
 
     def draw(self, count: int, rng: np.random.Generator) -> FloatMatrix:

@@ -10,6 +10,7 @@ medians of single queries on one thread, exact and approximate in turn.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import numpy as np
 
 from benchmarks.drawn import Mixture, vectors_of
 from benchmarks.machine import machine
+from benchmarks.threads import on_one_thread
 from retrieval.config import IndexKind, IndexSpec
 from retrieval.store import approximate, building, exact
 from retrieval.store.approximate import Approximate
@@ -96,14 +98,24 @@ def measured(index: Approximate, flat_s: dict[str, float], queries: dict[str, Fl
     return found
 
 
-def flat_times(vectors: exact.Exact, queries: dict[str, FloatMatrix]) -> dict[str, float]:
-    """Return the median time of exact search with one thread, in seconds."""
+def flat_of(vectors: exact.Exact) -> Flat:
+    """Return an exact index of the same vectors."""
     flat = Flat(vectors.dim)
     for at in range(0, len(vectors), _BLOCK):
         places = np.arange(at, min(len(vectors), at + _BLOCK))
         flat.codes.add_with_ids(vectors.at(places), vectors.all_keys[places])
     flat._sync()
-    return {name: median_s(flat, rows[:50]) for name, rows in queries.items()}
+    return flat
+
+
+def drawn_vectors(folder: Path, mixture: Mixture, count: int, rng: np.random.Generator) -> exact.Exact:
+    """Return so many drawn vectors in a file as collections have it."""
+    vectors = exact.create(folder / exact.FILE, Mark(1, 1, mixture.dim, 1, 0))
+    for first in range(0, count, _BLOCK):
+        block = np.arange(first + 1, min(count, first + _BLOCK) + 1)
+        vectors.append(block, mixture.draw(len(block), rng))
+        vectors.flush()
+    return vectors
 
 
 def main() -> None:
@@ -114,6 +126,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["ivfpq", "rabitq", "hnsw"])
     parser.add_argument("--cache", type=Path)
     given = parser.parse_args()
+    on_one_thread()
     pictures, captions = vectors_of(given.folder, given.cache)
     rng = np.random.default_rng(0)
     captions = captions[rng.permutation(len(captions))]
@@ -122,23 +135,20 @@ def main() -> None:
     report: dict[str, object] = {"count": given.count, "dim": dim}
     with tempfile.TemporaryDirectory() as temporary:
         at = Mark(1, 1, dim, 1, 0)
-        vectors = exact.create(Path(temporary) / exact.FILE, at)
-        for first in range(0, given.count, _BLOCK):
-            block = np.arange(first + 1, min(given.count, first + _BLOCK) + 1)
-            vectors.append(block, mixture.draw(len(block), rng))
-            vectors.flush()
-        threads = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(1)
-        flat_s = flat_times(vectors, queries)
+        vectors = drawn_vectors(Path(temporary), mixture, given.count, rng)
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        flat = flat_of(vectors)
+        flat_s = {name: median_s(flat, rows[:50]) for name, rows in queries.items()}
+        del flat
         report["flat_ms"] = {name: round(1000 * value, 2) for name, value in flat_s.items()}
         np.save(Path(temporary) / "queries.npy", np.concatenate([rows[:50] for rows in queries.values()]))
         for kind in given.kinds:
             faiss.omp_set_num_threads(threads)
             index, took_s = fitted(kind, vectors, captions[QUERIES:])
             faiss.omp_set_num_threads(1)
-            found = {"trained_s": round(took_s, 1), "spec": _spec(index.spec), **measured(index, flat_s, queries)}
+            found = {"trained_s": round(took_s, 1), "spec": settings(index.spec), **measured(index, flat_s, queries)}
             save(Path(temporary) / "vectors.faiss", index, at)
-            found |= _memory(Path(temporary), index.spec, dim)
+            found |= memory_of(Path(temporary), index.spec, dim)
             started = time.perf_counter()
             last = int(vectors.all_keys[-1])
             index.add(np.arange(last + 1, last + 1 + ADDED), mixture.draw(ADDED, rng))
@@ -148,11 +158,12 @@ def main() -> None:
     print(json.dumps({**report, **machine()}, indent=1))
 
 
-def _spec(spec: IndexSpec) -> dict[str, object]:
+def settings(spec: IndexSpec) -> dict[str, object]:
+    """Return how an index was tuned."""
     return {"lists": spec.lists, "probes": spec.probes, "candidates": spec.candidates, "recall": spec.recall}
 
 
-def _memory(folder: Path, spec: IndexSpec, dim: int) -> dict[str, object]:
+def memory_of(folder: Path, spec: IndexSpec, dim: int) -> dict[str, object]:
     """Return the anonymous memory of a process that opens the index and asks, less what its imports take, in MB."""
     from dataclasses import asdict
 
