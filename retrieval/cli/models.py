@@ -44,7 +44,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the model that is in FOLDER.")] = False,
 ) -> None:
     """Write an OpenCLIP model as a folder of ONNX files, which is then used without PyTorch."""
-    from retrieval.embedding.openclip import load_libraries
+    from retrieval.embedding.towers import load_libraries
 
     load_libraries(name)
     from retrieval.training.clip_export import export_clip

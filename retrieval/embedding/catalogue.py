@@ -76,17 +76,17 @@ def prepare(name: str, report: Callable[[str], None]) -> Path:
     if found.file is not None:
         report(_("{file} is a file at hand; there is nothing to fetch").format(file=found.file))
         return found.file
-    from retrieval.embedding import openclip
+    from retrieval.embedding import towers
 
-    open_clip = openclip.load_libraries(name)[1]
-    entry = {"hf_hub": found.hub + "/"} if found.hub else openclip.published_entry(found, open_clip)
+    open_clip = towers.load_libraries(name)[1]
+    entry = {"hf_hub": found.hub + "/"} if found.hub else towers.published_entry(found, open_clip)
     weights = cached_weights(entry)
     if weights is None:
         _announce(found, entry, report)
-        weights = openclip.download(found, entry)
+        weights = towers.download(found, entry)
     else:
         report(_("the weights of {name} are already here: {weights}").format(name=name, weights=weights))
-    openclip.fetch_rest(found)
+    towers.fetch_rest(found)
     return weights
 
 

@@ -23,8 +23,8 @@ from retrieval.embedding.folder import read_model_folder
 from retrieval.embedding.mapped import weights_name, write_mapped
 from retrieval.embedding.names import ClipName, parse_name
 from retrieval.embedding.onnx import OnnxEmbedder
-from retrieval.embedding.openclip import load_libraries, load_tokenizer, load_tower, resolve
 from retrieval.embedding.published import Published, spec_of
+from retrieval.embedding.towers import load_libraries, load_tokenizer, load_tower, resolve
 from retrieval.errors import ModelError
 from retrieval.messages import _, reason_of
 from retrieval.training.clip_words import TRICKY, Words, encoder, words_of

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.embedding.names import ClipName, parse_name
-from retrieval.embedding.openclip import load_libraries, load_tokenizer, resolve
 from retrieval.embedding.published import Published, overlay, preprocessing_of
 from retrieval.embedding.surroundings import offline, quiet
+from retrieval.embedding.towers import load_libraries, load_tokenizer, resolve
 from retrieval.errors import DatasetError, MediaError, ModelError, ModelNotFound
 from retrieval.media import open_picture
 from retrieval.messages import N_, _
