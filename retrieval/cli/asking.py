@@ -205,6 +205,7 @@ def asking(request: Request, *, explain: bool = False, briefly: bool = False) ->
     )
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
         embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device, briefly=briefly), language)
+        opened.use(settings.device)
         yield Asking(opened, Searcher(opened, embedder), options)
 
 

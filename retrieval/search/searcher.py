@@ -56,6 +56,7 @@ class Searcher:
         from retrieval.store import Collection
 
         with Collection.open(folder) as collection:
+            collection.use(device)
             yield cls(collection, Polyglot(embedder_for(collection.manifest.spec, device), language))
 
     def iterate(self, query: Query | str, options: SearchOptions = SearchOptions()) -> Iterator[Hit]:  # noqa: B008 - frozen

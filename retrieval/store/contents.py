@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retrieval.config import Device
 from retrieval.store import standing, summary
 from retrieval.store.facts import facts, item_looks
 from retrieval.store.live import LiveIndex
@@ -54,6 +55,14 @@ class Contents:
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
         return self._index.search(rows, k, where, self._reader.model_id)
+
+    def use(self, device: Device) -> None:
+        """Say what compares vectors: GPUs of FAISS where there are some (``auto``, ``cuda``), else the processor.
+
+        A collection that is searched quickly as it is stays on the processor. Where a GPU is asked for and missing,
+        the first search leaves a line in ``notes``.
+        """
+        self._index.device = device
 
     def find_words(
         self, wanted: Sequence[str], unwanted: Sequence[str] = (), most: int = 1000, where: Where | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.config import IndexChoice, IndexSpec
+from retrieval.config import Device, IndexChoice, IndexSpec
 from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.messages import _, ngettext, reason_of
 from retrieval.store import committed as catalog
@@ -24,7 +25,8 @@ from retrieval.types import FloatMatrix, Keys, Matches, Where
 if TYPE_CHECKING:
     from retrieval.store.approximate import Approximate
     from retrieval.store.flat import Flat
-    from retrieval.store.nearest import Allowed
+    from retrieval.store.gpu import OnGpu
+    from retrieval.store.nearest import Allowed, VectorIndex
 
 FILE = "vectors.faiss"
 
@@ -47,6 +49,9 @@ class LiveIndex:
         self._at: Mark | None = None
         self._training: int | None = None  # the generation that is being trained on
         self._asked = False
+        self.device: Device = "cpu"
+        self._copied: OnGpu | None = None
+        self._copying = threading.Lock()
         self._passed_over: IndexSpec | None = None  # a training of another process whose file was of no use
 
     def search(self, queries: FloatMatrix, k: int, where: Where | None, model_id: int) -> Matches:
@@ -74,7 +79,27 @@ class LiveIndex:
                     if self._at.model_id != model_id:
                         raise ModelMismatch(OTHER_MODEL)
                     allowed = _allowed(self._index.keys, gone, selected)
-                    return nearest(self._index, queries, k, allowed)
+                    return nearest(self._quickest(self._index), queries, k, allowed)
+
+    def _quickest(self, index: "Flat | Approximate") -> "VectorIndex":
+        """Return the index, or what stands for it on a GPU; one below ``building.LARGE`` is quick enough as it is."""
+        if self.device == "cpu":
+            return index
+        from retrieval.store import building
+
+        if len(index) < building.LARGE:
+            return index
+        from retrieval.store import gpu
+
+        with self._copying:
+            if self.device == "cuda" and gpu.missing():
+                self._notes.append(gpu.missing())
+            if not gpu.gpus():
+                self.device = "cpu"
+            elif self._copied is None or self._copied.index is not index or self._copied.behind:
+                self._copied = None  # let go of the memory first
+                self._copied = gpu.on_gpu(index)
+            return self._copied or index
 
     def refresh(self) -> None:
         """Take in what was committed since the last look."""
