@@ -5,9 +5,10 @@
 Clips of 1920 x 1080 pixels at 30 frames a second are made of the photographs in FOLDER, over which a window pans,
 with cuts between them: H.264 of `libx264` as it is set by default (a keyframe at cuts, else each 250 frames).
 `every_frame` decodes each frame and does nothing with it; `every_frame_scaled` scales each as it would be embedded;
-`keyframes`, `auto` and the rest read the clip as `index --frames` does. All of these are processor seconds for a clip,
-and `..._times` is how often the pass goes into `every_frame_scaled`. `index` is compared with (processor time of
-reading the clips by `auto` + that of the model on as many ready pictures) over the number of processors: `rate` is
+`keyframes`, `auto` and the rest read the clip as `index --frames` does. All of these are processor seconds for a clip;
+`..._times` is how often the pass goes into `every_frame`, `..._times_scaled` into `every_frame_scaled`. A clip whose
+keyframes are further apart than two seconds is decoded nearly whole by `auto`. `index` is compared with (processor time
+of reading the clips by `auto` + that of the model on as many ready pictures) over the number of processors: `rate` is
 that limit over the wall time of the command less its start, `processor_rate` the same of processor time.
 """
 

@@ -49,9 +49,16 @@ class Wanted(NamedTuple):
     anew: bool
 
 
-def wanted(spec: IndexSpec, index: VectorIndex, choice: IndexChoice | None = None) -> Wanted:
+class Unbuilt(NamedTuple):
+    """A collection's ``total`` vectors of length ``dim`` that no index holds yet: whatever suits them is built anew."""
+
+    total: int
+    dim: int
+
+
+def wanted(spec: IndexSpec, index: VectorIndex | Unbuilt, choice: IndexChoice | None = None) -> Wanted:
     """Say which index suits what is held now; ``choice`` is what the user names, ``None`` is as it was."""
-    count = len(index)
+    count = index.total if isinstance(index, Unbuilt) else len(index)
     if count < SMALL:
         return Wanted("flat", spec.kind != "flat" or _outgrown(spec, index))
     if choice is not None and choice != "auto":
@@ -98,7 +105,7 @@ def promised(spec: IndexSpec) -> float:
     return spec.promised or PROMISED
 
 
-def _outgrown(spec: IndexSpec, index: VectorIndex) -> bool:
+def _outgrown(spec: IndexSpec, index: VectorIndex | Unbuilt) -> bool:
     if spec.kind == "flat":
         return not isinstance(index, Flat)
     if not isinstance(index, Approximate):

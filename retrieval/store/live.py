@@ -24,6 +24,7 @@ from retrieval.types import FloatMatrix, Keys, Matches, Where
 
 if TYPE_CHECKING:
     from retrieval.store.approximate import Approximate
+    from retrieval.store.building import Wanted
     from retrieval.store.flat import Flat
     from retrieval.store.gpu import OnGpu
     from retrieval.store.nearest import Allowed, VectorIndex
@@ -144,7 +145,6 @@ class LiveIndex:
         """
         from retrieval.store import building
 
-        self.refresh()
         with self._reader.snapshot() as connection:
             at, before = catalog.mark(connection), catalog.index_spec(connection)
             spec = replace(
@@ -152,10 +152,7 @@ class LiveIndex:
                 memory_mb=before.memory_mb if memory_mb is None else memory_mb,
                 promised=before.promised if recall is None else recall,
             )
-            self._follow(connection, at)
-            with self._lock.shared():
-                assert self._index is not None
-                due = building.wanted(spec, self._index, choice)
+            due = self._due(spec, connection, at, choice)
             if choice not in (None, "auto", due.kind):
                 message = _("too few items for {kind}, which needs {count}; the search is exact")
                 self._notes.append(message.format(kind=choice, count=building.SMALL))
@@ -167,6 +164,20 @@ class LiveIndex:
             found = self._trained(fresh, connection, at, questions).spec
             self._notes += building.remarks(found, at.dim)
             return replace(found, memory_mb=spec.memory_mb, promised=spec.promised)
+
+    def _due(self, spec: IndexSpec, connection: sqlite3.Connection, at: Mark, choice: IndexChoice | None) -> "Wanted":
+        """Say which index suits what the catalog holds, which is taken in unless another is trained from it anyway."""
+        from retrieval.store import building
+
+        if self._at is None and not self.path.exists():
+            unbuilt = building.Unbuilt(catalog.tally(connection, at)[0], at.dim)
+            due = building.wanted(spec, unbuilt, choice)
+            if due.kind != "flat":
+                return due
+        self._follow(connection, at)
+        with self._lock.shared():
+            assert self._index is not None
+            return building.wanted(spec, self._index, choice)
 
     def _trained(
         self, fresh: IndexSpec, connection: sqlite3.Connection, at: Mark, questions: Callable[[], FloatMatrix]

@@ -9,6 +9,7 @@ import pytest
 
 from retrieval.config import ModelSpec, Preprocessing
 from retrieval.store import Collection, Entry, building, exact
+from retrieval.store.flat import Flat
 from retrieval.store.nearest import nearest
 from retrieval.types import Item, MediaInfo, Term
 
@@ -206,6 +207,19 @@ def test_the_kind_follows_the_size(tmp_path, monkeypatch, questions):
                 writer.forget(Path(f"/media/{number:06d}"))
         assert collection.fit_index()  # much was removed
         assert collection.manifest.index.trained_on == 2500
+        assert collection.verify() == []
+
+
+def test_many_vectors_that_no_index_holds_are_never_held_at_once(tmp_path, monkeypatch, questions):
+    monkeypatch.setattr(building, "LARGE", 700)
+    filled = []
+    fill = Flat.filled
+    monkeypatch.setattr(Flat, "filled", lambda *given: filled.append(given[1]) or fill(*given))
+    with Collection.create(tmp_path / "c", ModelSpec("small", DIM, "0" * 64, Preprocessing(8, 8))) as collection:
+        add(collection, 0, clustered(np.random.default_rng(11), 800))
+        assert collection.fit_index(questions=lambda: questions)
+        assert collection.manifest.index.kind == "ivfpq"
+        assert filled == []
         assert collection.verify() == []
 
 
