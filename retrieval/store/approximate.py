@@ -91,7 +91,9 @@ class Approximate:
         """
         mask = self._mask(allowed)
         there = self.total if mask is None else int(mask.sum())
-        wanted = min(self.total, max(2 * k, k + self.spec.candidates))
+        # A graph's codes of 8 bits hardly err: it need not propose as many again as are asked for.
+        least = k if self.spec.kind == "hnsw" else 2 * k
+        wanted = min(self.total, max(least, k + self.spec.candidates))
         reach = self._reach(k, max(1, there) / max(1, self.total))
         proposed = self._proposed(queries, mask, reach, wanted)
         while (proposed >= 0).sum(axis=1).min(initial=wanted) < min(k, there):
@@ -259,7 +261,7 @@ def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: fl
     """
     truth = _Tuner(index, groups)
     chosen: IndexSpec | None = None
-    for candidates in (64, 128, 256, 512, 1024):
+    for candidates in (8, 16, 32, 64, 128) if index.spec.kind == "hnsw" else (64, 128, 256, 512, 1024):
         most = truth.most_probes()
         low, high = 1, most
         if truth.least(candidates, most) < target:

@@ -95,10 +95,12 @@ class Exact:
             KeyError: one is not there.
         """
         places = self.places(keys)
-        if len(keys):
-            within = np.clip(places, 0, max(0, len(self.all_keys) - 1))
-            if not len(self.all_keys) or (self.all_keys[within] != keys).any() or not self.alive[within].all():
-                raise KeyError("a key that the index does not hold")
+        try:  # a place before the first counts from the end, where another key stands
+            held = (self.all_keys[places] == keys) & self.alive[places]
+        except IndexError:
+            held = np.zeros(1, bool)
+        if not held.all():
+            raise KeyError("a key that the index does not hold")
         return self.at(places)
 
     def places(self, keys: Keys) -> NDArray[np.int64]:

@@ -181,7 +181,8 @@ class Flat:
     def _put(self, placed: Keys) -> None:
         """Note which key stands where; removal moves vectors to other places, and only their keys stay."""
         self._placed = placed
-        self._places: NDArray[np.int64] = np.argsort(placed, kind="stable")
+        rising = len(placed) < 2 or bool((placed[1:] > placed[:-1]).all())
+        self._places: NDArray[np.int64] = np.arange(len(placed)) if rising else np.argsort(placed, kind="stable")
         self._keys: Keys = placed[self._places]
 
 
