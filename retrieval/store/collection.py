@@ -198,12 +198,12 @@ class Collection(Contents):
                 raise RuntimeError("a transaction is under way")
             with catalog.transaction() as writer:
                 self._writer = writer
-                self._reader.use_in_this_thread(catalog.dbapi)
+                self._reader.use_in_this_thread(catalog.dbapi, writer.settle)
                 try:
                     yield writer
                 finally:
                     self._writer = None
-                    self._reader.use_in_this_thread(None)
+                    self._reader.use_no_more()
 
     def add_source(self, path: Path) -> Source:
         """Add a root folder (absolute), or find it if it is known."""

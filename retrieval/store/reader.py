@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Reader:
         self._idle: list[sqlite3.Connection] = []
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._own: tuple[int, sqlite3.Connection] | None = None
+        self._own: tuple[int, sqlite3.Connection, Callable[[], None]] | None = None
         self._states: dict[sqlite3.Connection, State] = {}
 
     def close(self) -> None:
@@ -63,9 +63,16 @@ class Reader:
         for connection in everyone:
             connection.close()
 
-    def use_in_this_thread(self, connection: sqlite3.Connection | None) -> None:
-        """Let this thread read through the writer's connection, so that it sees what its transaction did so far."""
-        self._own = None if connection is None else (threading.get_ident(), connection)
+    def use_in_this_thread(self, connection: sqlite3.Connection, settle: Callable[[], None]) -> None:
+        """Let this thread read through the writer's connection, so that it sees what its transaction did so far.
+
+        ``settle`` writes what that still keeps back; it is called before each reading.
+        """
+        self._own = (threading.get_ident(), connection, settle)
+
+    def use_no_more(self) -> None:
+        """End :meth:`use_in_this_thread`."""
+        self._own = None
 
     @contextlib.contextmanager
     def connection(self, committed: bool = False) -> Iterator[sqlite3.Connection]:
@@ -77,6 +84,7 @@ class Reader:
         own = self._own
         with translated(self.path):
             if own is not None and own[0] == threading.get_ident() and not committed:
+                own[2]()
                 yield own[1]
                 return
             with self._lock:

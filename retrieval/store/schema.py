@@ -109,6 +109,7 @@ meta = sa.Table(
 
 MODELS = sa.select(models.c.id, models.c.state, models.c.spec)
 LAST_KEY = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'items'")
+LAST_FILE = sa.text("SELECT max(id) FROM files")
 AT_PATH = sa.select(files.c.id, files.c.digest, files.c.size_bytes, files.c.mtime_ns).where(
     files.c.path == sa.bindparam("raw")
 )

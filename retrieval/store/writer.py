@@ -9,21 +9,20 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from retrieval.config import IndexSpec, ModelSpec, Sampling
 from retrieval.errors import CollectionError
-from retrieval.media import SEEN
 from retrieval.messages import _
 from retrieval.store import paths, schema
 from retrieval.store.lexical import words_of
 from retrieval.store.looks import packed
 from retrieval.store.records import Entry, Source
+from retrieval.store.rows import halves_of, keywords_of, located, told
 from retrieval.store.schema import files, items, keywords, meta, models, removed, sources, tracks
-from retrieval.types import Details, FloatMatrix, Item, Keys, MediaInfo, Track
+from retrieval.store.waiting import Waiting
+from retrieval.types import FloatMatrix, Item, Keys, MediaInfo, Track
 
-_UNIT = 1e-2
 _OK, _FAILED, _PENDING = "ok", "failed", "pending"
 
 
@@ -35,7 +34,9 @@ class Writer:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._run = connection.execute
+        self._connection = connection
+        self._waiting = Waiting(connection)
+        self.settle = self._waiting.write
         known = {state: (id_, json.loads(spec)["dim"]) for id_, state, spec in self._run(schema.MODELS)}
         self._active: int = known["active"][0]
         self._building: int | None = known["building"][0] if "building" in known else None
@@ -43,6 +44,7 @@ class Writer:
         self._generation: int = self._run(sa.select(meta.c.generation)).scalar_one() + 1
         self._next_key: int = 1 + (self._run(schema.LAST_KEY).scalar() or 0)
         self._set_aside: set[int] = set()
+        self._roots: dict[int, str] = {}
         self._changed = False
 
     def put(
@@ -62,9 +64,9 @@ class Writer:
         Raises:
             ValueError: no items, or vectors that are not finite, not of length 1, or not of the right shape.
         """
-        halves = self._checked(items, vectors)
+        halves = halves_of(items, vectors, self._dim)
         values = {
-            **_located(source_id, entry),
+            **located(source_id, entry),
             "kind": info.kind,
             "digest": digest,
             "status": _OK,
@@ -74,13 +76,16 @@ class Writer:
             "height": info.height,
             "duration_s": info.duration_s,
             "taken_at": info.taken_at,
-            **_told(info, entry.beside),
+            **told(info, entry.beside),
         }
-        file_id = self._place(values)
+        rows = [{**item._asdict(), "vector": half.tobytes()} for item, half in zip(items, halves, strict=True)]
+        file_id = self._placed(values)
+        if file_id is None:
+            return self._put_new(values, info, rows)
         self._describe(file_id, info)
         self._reword(file_id)
         self._keep_track(file_id, info.track)
-        return self._insert_items(file_id, items, halves)
+        return self._insert_rows(file_id, self._model, rows)
 
     def describe(self, file_id: int, info: MediaInfo, looks: Sequence[Item], beside: str = "") -> None:
         """Store what was newly told of a file whose content is the same; items take over the looks nearest in time.
@@ -91,7 +96,7 @@ class Writer:
         Raises:
             KeyError: there is no such file.
         """
-        self._update(file_id, {"taken_at": info.taken_at, **_told(info, beside)})
+        self._update(file_id, {"taken_at": info.taken_at, **told(info, beside)})
         self._describe(file_id, info)
         self._reword(file_id)
         if not looks:
@@ -108,14 +113,14 @@ class Writer:
 
         During a re-embedding a file whose content is unchanged keeps its old items until the switch.
         """
-        values = {**_located(source_id, entry), "digest": digest, "status": _FAILED, "reason": reason}
+        values = {**located(source_id, entry), "digest": digest, "status": _FAILED, "reason": reason}
         old = self._occupant(values["path"])
         if old is not None and self._unchanged(old, values) and self._has_items(old.id, self._active):
             self._drop_items(old.id, self._model)
-            self._update(old.id, {**_located(source_id, entry), "reason_building": reason})
+            self._update(old.id, {**located(source_id, entry), "reason_building": reason})
         else:
             self._vacate(values["path"])
-            self._inserted(files, {"width": 0, "height": 0, **_told(None, entry.beside), **values})
+            self._inserted(files, {"width": 0, "height": 0, **told(None, entry.beside), **values})
 
     def move(self, file_id: int, source_id: int, entry: Entry) -> None:
         """Give a file a new path; it keeps its items and their keys, and is no longer gone.
@@ -123,9 +128,9 @@ class Writer:
         Raises:
             KeyError: there is no such file.
         """
-        located = _located(source_id, entry)
-        self._vacate(located["path"], file_id)
-        self._update(file_id, located)
+        columns = located(source_id, entry)
+        self._vacate(columns["path"], file_id)
+        self._update(file_id, columns)
         self._reword(file_id)
         self._set_aside.discard(file_id)
 
@@ -140,15 +145,15 @@ class Writer:
         origin = self._run(sa.select(files).where(files.c.id == file_id)).mappings().one_or_none()
         if origin is None:
             raise KeyError(file_id)
-        located = _located(source_id, entry)
-        if located["path"] == origin["path"]:
-            self._update(file_id, located)
+        columns = located(source_id, entry)
+        if columns["path"] == origin["path"]:
+            self._update(file_id, columns)
             self._reword(file_id)  # it may lie in another source than before
             found = self._run(schema.KEYS_OF, {"file": file_id, "model": self._model}).scalars()
             return np.fromiter(found, np.int64)
-        self._vacate(located["path"])
+        self._vacate(columns["path"])
         values = {name: value for name, value in origin.items() if name != "id"}
-        new_id = self._inserted(files, {**values, **located})
+        new_id = self._inserted(files, {**values, **columns})
         for table in (keywords, tracks):
             for row in self._run(sa.select(table).where(table.c.file_id == file_id)).mappings().all():
                 self._run(sa.insert(table), {**row, "file_id": new_id})
@@ -267,29 +272,49 @@ class Writer:
 
     def finish(self) -> None:
         """Drop what was set aside and not used again, and count the generation up if items came or went."""
+        self._waiting.write()
         for file_id in self._set_aside:
             self._drop_files(files.c.id == file_id)
         if self._changed:
             self._run(sa.update(meta).values(generation=self._generation))
 
-    def _checked(self, items: Sequence[Item], vectors: FloatMatrix) -> NDArray[np.float16]:
-        rows = np.asarray(vectors, np.float32)
-        if not items or rows.shape != (len(items), self._dim):
-            raise ValueError(f"{len(items)} items need vectors of shape ({len(items)}, {self._dim}), not {rows.shape}")
-        lengths = np.linalg.norm(rows, axis=1)
-        if not (np.abs(lengths - 1.0) <= _UNIT).all():
-            raise ValueError("vectors must be finite and of length 1")
-        return rows.astype("<f2")
+    def _run(self, statement: sa.Executable, values: Any = None) -> sa.CursorResult[*tuple[Any, ...]]:  # noqa: ANN401
+        """Run a statement that sees all that was stored before."""
+        self._waiting.write()
+        return self._connection.execute(statement, values)
 
-    def _place(self, values: dict[str, Any]) -> int:
-        """Write a file's row; returns its id, which is the old one when only the model differs."""
+    def _put_new(self, values: dict[str, Any], info: MediaInfo, rows: list[dict[str, Any]]) -> Keys:
+        """Store a file whose path is free; it waits for others, until something has to see it."""
+        root = self._root(values["source_id"])  # asked for first: asking writes what waits
+        words = words_of(values["path_text"], root, values["told"], info.details.keywords)
+        file_id = self._waiting.add_file(values)
+        self._waiting.add("keywords", keywords_of(file_id, info))
+        self._waiting.add("words", [{"file": file_id, **words._asdict()}])
+        if info.track is not None:
+            self._waiting.add("tracks", [{"file_id": file_id, **packed(info.track)}])
+        numbered, keys = self._numbered(file_id, self._model, rows)
+        self._waiting.add("items", numbered)
+        if self._waiting.full:
+            self._waiting.write()
+        return keys
+
+    def _root(self, source_id: int) -> str:
+        if source_id not in self._roots:
+            raw = self._run(sa.select(sources.c.path).where(sources.c.id == source_id)).scalar_one()
+            self._roots[source_id] = paths.to_text(raw)
+        return self._roots[source_id]
+
+    def _placed(self, values: dict[str, Any]) -> int | None:
+        """Return the file that keeps its row since only the model differs, None where the path is free (now)."""
         old = self._occupant(values["path"])
-        if old is not None and self._unchanged(old, values):
+        if old is None:
+            return None
+        if self._unchanged(old, values):
             self._drop_items(old.id, self._model)
             self._update(old.id, values)
             return int(old.id)
         self._vacate(values["path"])
-        return self._inserted(files, values)
+        return None
 
     def _unchanged(self, old: sa.Row[Any], values: dict[str, Any]) -> bool:
         """Say whether a re-embedding meets the content that the old items were made of."""
@@ -300,7 +325,9 @@ class Writer:
         return bool((old.size_bytes, old.mtime_ns) == (values["size_bytes"], values["mtime_ns"]))
 
     def _occupant(self, raw: bytes) -> sa.Row[Any] | None:
-        found: sa.Row[Any] | None = self._run(schema.AT_PATH, {"raw": raw}).one_or_none()  # type: ignore[assignment]
+        if raw in self._waiting:
+            self._waiting.write()
+        found: sa.Row[Any] | None = self._connection.execute(schema.AT_PATH, {"raw": raw}).one_or_none()  # type: ignore[assignment]
         return found
 
     def _vacate(self, raw: bytes, keep: int = 0) -> None:
@@ -322,7 +349,7 @@ class Writer:
 
     def _describe(self, file_id: int, info: MediaInfo) -> None:
         self._run(sa.delete(keywords).where(keywords.c.file_id == file_id))
-        words = [{"file_id": file_id, "keyword": word} for word in dict.fromkeys(info.details.keywords)]
+        words = keywords_of(file_id, info)
         if words:
             self._run(sa.insert(keywords), words)
 
@@ -338,20 +365,21 @@ class Writer:
         if track is not None:
             self._run(sa.insert(tracks), {"file_id": file_id, **packed(track)})
 
-    def _insert_items(self, file_id: int, given: Sequence[Item], halves: NDArray[np.float16]) -> Keys:
-        rows = [{**item._asdict(), "vector": half.tobytes()} for item, half in zip(given, halves, strict=True)]
-        return self._insert_rows(file_id, self._model, rows)
-
     def _insert_rows(self, file_id: int, model_id: int | None, rows: list[dict[str, Any]]) -> Keys:
+        numbered, keys = self._numbered(file_id, model_id, rows)
+        if numbered:
+            self._run(schema.INSERT_ITEM, numbered)
+        return keys
+
+    def _numbered(
+        self, file_id: int, model_id: int | None, rows: list[dict[str, Any]]
+    ) -> tuple[list[dict[str, Any]], Keys]:
+        """Return rows of items with what they lack, and their keys, which are new."""
         keys = np.arange(self._next_key, self._next_key + len(rows), dtype=np.int64)
         self._next_key += len(rows)
         given = {"file_id": file_id, "model_id": model_id, "generation": self._generation}
-        if rows:
-            self._run(
-                schema.INSERT_ITEM, [{"key": int(key), **given, **row} for key, row in zip(keys, rows, strict=True)]
-            )
-            self._changed |= model_id == self._active
-        return keys
+        self._changed |= bool(rows) and model_id == self._active
+        return [{"key": int(key), **given, **row} for key, row in zip(keys, rows, strict=True)], keys
 
     def _has_items(self, file_id: int, model_id: int) -> bool:
         return self._run(schema.KEYS_OF, {"file": file_id, "model": model_id}).first() is not None
@@ -371,29 +399,3 @@ class Writer:
         noted = self._run(sa.insert(removed).from_select(["key", "generation"], lost)).rowcount
         self._run(sa.delete(items).where(condition))
         self._changed |= noted > 0
-
-
-def _located(source_id: int, entry: Entry) -> dict[str, Any]:
-    raw = paths.to_bytes(entry.path)
-    return {
-        "source_id": source_id,
-        "path": raw,
-        "path_text": paths.to_text(raw),
-        "ext": paths.extension(raw),
-        "size_bytes": entry.size_bytes,
-        "mtime_ns": entry.mtime_ns,
-        "gone": False,
-    }
-
-
-def _told(info: MediaInfo | None, beside: str) -> dict[str, Any]:
-    details = Details() if info is None else info.details
-    return {
-        "camera": details.camera,
-        "latitude": details.latitude,
-        "longitude": details.longitude,
-        "rating": details.rating,
-        "told": details.told,
-        "seen": SEEN,
-        "beside": beside,
-    }
