@@ -1,6 +1,7 @@
 """Makes collections of drawn pictures, as large as is wanted, for what is measured on collections.
 
     python -m benchmarks.drawn_collection FOLDER COLLECTION... --counts 1000 100000 [--cache FILE.npz] [--index KIND]
+                                        [--model DIR]
 
 Written as ``sightseek index`` writes, without files to read: rows, looks and vectors of made-up pictures, a thousand in
 a folder, then the index that suits so many. FOLDER holds real pictures with captions (see ``drawn.vectors_of``).
@@ -41,11 +42,16 @@ def written(collection: Collection, first: int, vectors: FloatMatrix, rng: np.ra
                 writer.put(source.id, entry, picture, digest, [Item(signature=look.tobytes())], row[None])
 
 
-def make(folder: Path, count: int, real: Real, choice: IndexChoice | None = None) -> dict[str, float]:
-    """Make a collection of so many drawn pictures; return how long each part took, in seconds."""
+def make(
+    folder: Path, count: int, real: Real, choice: IndexChoice | None = None, model: str = "starter"
+) -> dict[str, float]:
+    """Make a collection of so many drawn pictures; return how long each part took, in seconds.
+
+    It is said to be of ``model``, whose vectors have to be as long as the built-in model's.
+    """
     rng = np.random.default_rng(count)
     mixture = Mixture(real.pictures)
-    spec = open_embedder().spec
+    spec = open_embedder(model).spec
     times = {"rows_s": 0.0}
     with Collection.create(folder, spec) as collection:
         for first in range(0, count, 8192):
@@ -70,11 +76,12 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--index", choices=["auto", "flat", "ivfpq", "rabitq", "hnsw"])
+    parser.add_argument("--model", default="starter", help="whose collections they are said to be")
     given = parser.parse_args()
     real = vectors_of(given.folder, given.cache)
     found = []
     for folder, count in zip(given.collections, given.counts, strict=True):
-        times = make(folder, count, real, given.index)
+        times = make(folder, count, real, given.index, given.model)
         each_us = 1e6 * sum(times.values()) / count
         found.append({"items": count, **{name: round(value, 3) for name, value in times.items()}, "each_us": each_us})
     print(json.dumps({"collections": found, **machine()}, indent=1))
