@@ -5,8 +5,9 @@
 For each count so many small pictures are drawn, no two alike, and indexed into a new collection by the command, in a
 process of its own. The model is a small one of fixed weights (it takes well under a millisecond a picture), so that
 what is measured is the machinery around it. Memory is the largest anonymous resident size (what is not a mapped file;
-Linux, read from /proc at short intervals), less the size of the vector index, `memory_ratio` that of the most files to
-that of the fewest. Time is that of the whole command less that of one which indexes a single picture; `time_slope` is
+Linux, read from /proc at short intervals), less the size of `vectors.faiss` (of an approximate index these are its
+codes: the vectors beside them are mapped); `memory_ratio` is that of the most files to that of the fewest.
+Time is that of the whole command less that of one which indexes a single picture; `time_slope` is
 the slope of its logarithm over that of the count, `processor_slope` the same of processor time, which does not depend
 on what else the machine does. 1.0 is linear.
 """
@@ -80,7 +81,7 @@ def main() -> None:
             for count, runs in ran.items():
                 collection = scratch / f"collection{count}-{number}"
                 one = indexed(str(model), scratch / f"media{count}", collection)
-                runs.append((one, sum(path.stat().st_size for path in collection.glob("vectors.*"))))
+                runs.append((one, (collection / "vectors.faiss").stat().st_size))
                 sys.stderr.write(json.dumps({"files": count, **one._asdict()}) + "\n")
     start = min((one for one, _index in ran[1]), key=lambda one: one.processor_s)
     rows = [_row(count, ran[count], start) for count in counts]
