@@ -11,28 +11,33 @@ import typer
 from typer.core import TyperGroup
 
 from retrieval import __version__
-from retrieval.cli import (
-    benching,
-    duplicating,
-    evaluation,
-    explaining,
-    exporting,
-    indexing,
-    labelling,
-    maintenance,
-    models,
-    searching,
-    training,
-)
-from retrieval.cli.dashes import QueryCommand
+from retrieval.cli.lazy import Commands, stand_in
 from retrieval.cli.options import say, shown
-from retrieval.cli.previews import WithPreview
 from retrieval.errors import RetrievalError
 from retrieval.messages import LANGUAGES, _, current, language_of, retold, use
 
 
 class _Commands(TyperGroup):
-    """Speaks the user's language, and turns expected errors into one line on stderr and an exit code."""
+    """Speaks the user's language, and turns expected errors into one line on stderr and an exit code.
+
+    A command's module is imported when it is called; for the list of all of them one line of each is enough.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Typer's own signature
+        super().__init__(*args, **kwargs)
+        self.commands = Commands()  # type: ignore[assignment] # nothing is ever added to it
+        self._listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - click's own signature
+        return list(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - click's own signature
+        return stand_in(cmd_name) if self._listing else self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's own signature
+        self._listing = True
+        super().format_commands(ctx, formatter)
+        self._listing = False
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         _prepare_streams()
@@ -136,21 +141,3 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-app.command("index")(indexing.index)
-app.command("search", cls=WithPreview)(searching.search)
-app.command("explain", cls=QueryCommand)(explaining.explain)
-app.command("export", cls=QueryCommand)(exporting.export)
-app.command("status")(maintenance.status)
-app.command("verify")(maintenance.verify)
-app.command("forget")(maintenance.forget)
-app.command("purge")(maintenance.purge)
-app.command("doctor")(maintenance.doctor)
-app.command("bench")(benching.bench)
-app.command("tag")(labelling.tag)
-app.command("describe")(labelling.describe)
-app.command("duplicates")(duplicating.duplicates)
-app.command("evaluate")(evaluation.evaluate)
-app.command("train")(training.train)
-app.add_typer(models.app, name="models")

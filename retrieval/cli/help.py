@@ -111,7 +111,9 @@ def translate(commands: Iterable[Any]) -> None:
         for parameter in command.params:
             if getattr(parameter, "help", None):
                 parameter.help = _(parameter.help)
-        translate(getattr(command, "commands", {}).values())
+        below = getattr(command, "commands", {})
+        if isinstance(below, dict):  # others are put into it as they are made
+            translate(below.values())
 
 
 def say_wrong_use(error: Any) -> None:  # noqa: ANN401 - Typer's private class

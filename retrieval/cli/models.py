@@ -9,7 +9,9 @@ from retrieval.cli.options import named_path, say
 from retrieval.columns import padded
 from retrieval.messages import _, retold
 
-app = typer.Typer(help="List models, fetch one, or export one.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List models, fetch one, or export one.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 
 @app.command("list")

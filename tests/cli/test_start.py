@@ -12,6 +12,7 @@ import pytest
 
 from retrieval.cli import app
 from retrieval.cli.asking import Request
+from retrieval.cli.lazy import PLACES
 from tests.cli.conftest import REPOSITORY, Library, run, run_process
 
 HEAVY = ("torch", "open_clip", "faiss", "onnxruntime", "sqlalchemy", "alembic", "av", "PIL", "numpy", "rich")
@@ -40,6 +41,46 @@ def imported(*arguments: str) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["index", "--help"], ["search", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not imported(*arguments) & set(HEAVY)
+
+
+def test_a_command_imports_no_other(prepared: Library) -> None:
+    program = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print([n for n in sys.modules if n.startswith('retrieval.cli.')]))\n"
+        "from retrieval.cli import app\n"
+        "app()"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, "purge", "--help"], capture_output=True, text=True, check=True)
+    loaded = ran.stdout.splitlines()[-1]
+    assert "retrieval.cli.maintenance" in loaded
+    assert not {f"retrieval.cli.{place.module}" for place in PLACES.values()} & set(re.findall(r"[\w.]+", loaded)) - {
+        "retrieval.cli.maintenance"
+    }
+
+
+def test_the_list_of_commands_says_what_their_help_says() -> None:
+    import typer.main
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert list(commands) == list(PLACES)
+    for name, command in commands.items():
+        assert command.name == name
+        assert " ".join(command.help.split("\n\n")[0].split()).startswith(PLACES[name].line.removesuffix("."))
+    listed = run("--help").out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == list(PLACES)
+
+
+def test_commands_are_completed() -> None:
+    environment = {"_SIGHTSEEK_COMPLETE": "complete_bash", "COMP_WORDS": "sightseek d", "COMP_CWORD": "1"}
+    program = "import sys; sys.argv[0] = 'sightseek'; from retrieval.cli import app; app()"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    assert ran.stdout.split() == ["doctor", "describe", "duplicates"]
+
+
+def test_a_mistyped_command_is_guessed() -> None:
+    assert "'search'" in run("serch").err
 
 
 def test_status_loads_no_model(prepared: Library) -> None:
