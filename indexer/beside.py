@@ -1,6 +1,5 @@
 """The sidecars of the files in one folder, with a mark that changes when they do."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable
@@ -69,5 +68,7 @@ def is_sidecar(name: str) -> bool:
 
 
 def _digest(lines: list[str]) -> str:
+    import hashlib  # few files have any
+
     text = "".join(lines).encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=8).hexdigest()

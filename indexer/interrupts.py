@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+def never() -> bool:
+    """Return false: nobody asks to stop."""
+    return False
+
+
 @contextmanager
 def interrupts_as(stop: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
     """Yield a ``stop`` that also becomes true at the first Ctrl-C; the second one raises ``KeyboardInterrupt``.

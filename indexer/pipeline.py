@@ -1,30 +1,25 @@
 """Brings a collection up to date with its sources: scan, plan, the cheap changes, then embedding."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.backlog import Owner, Work, headings, work_of
-from indexer.commit import Committer, Task
-from indexer.describing import Describer, Reading, Told, read_again
-from indexer.interrupts import interrupts_as
+from indexer.interrupts import interrupts_as, never
 from indexer.plan import Plan, plan
-from indexer.report import IndexOptions, Progress, Summary
+from indexer.report import IndexOptions, Listener, Summary
 from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
-from retrieval.config import Sampling
 from retrieval.embedding import Embedder
-from retrieval.embedding.batches import MANY, tune_batch
-from retrieval.embedding.stream import Embedded, Failed, Job, content_digest, embed_stream, never
 from retrieval.errors import CollectionError, ModelError
 from retrieval.messages import _, ngettext
-from retrieval.store import Collection, Entry, FileRecord
+from retrieval.store import Collection, FileRecord
 from retrieval.types import FloatMatrix
 
-Listener = Callable[[Progress], None]
+if TYPE_CHECKING:
+    from indexer.backlog import Owner, Work
 
 
 def index(
@@ -62,10 +57,11 @@ def index(
         if reembed and done:
             _switch(collection)
             summary.switched = True
-        asked = partial(_questions, embedder)
-        if done and collection.fit_index(options.index, asked, options.index_memory_mb, options.index_recall):
-            summary.fitted = collection.manifest.index
-        collection.save_index()
+        named = (options.index, options.index_memory_mb, options.index_recall)
+        if any(one is not None for one in named) or not collection.is_settled():
+            if done and collection.fit_index(options.index, partial(_questions, embedder), *named[1:]):
+                summary.fitted = collection.manifest.index
+            collection.save_index()
     summary.seconds = time.monotonic() - began_s
     return summary
 
@@ -144,16 +140,18 @@ class _Run:
     def update(self, sources: Sequence[Path], *, reembed: bool) -> bool:
         """Do the whole run; return whether it came to its end."""
         work = self._prepare(sources, reembed=reembed)
-        if work is None:
-            return self._options.dry_run and not self._stop()
-        meter = _Meter(self._progress)
-        with work.backlog:
-            return self._embed(work, meter) and self._describe(work.described, meter)
+        if isinstance(work, bool):
+            return work
+        from indexer.working import Worker
 
-    def _prepare(self, sources: Sequence[Path], *, reembed: bool) -> Work | None:
-        """Look at the sources and do what needs no embedding; return what is left, unless nothing is to be done.
+        given = (self._collection, self._embedder, self._options, self._progress, self._stop, self._summary)
+        return Worker(*given).do(work)
 
-        The lists of all files there are, which planning needs, are gone once this returns.
+    def _prepare(self, sources: Sequence[Path], *, reembed: bool) -> "Work | bool":
+        """Look at the sources and do what needs no embedding; return what is left.
+
+        Where nothing is left, that is whether the run came to its end. The lists of all files there are, which planning
+        needs, are gone once this returns.
         """
         options, summary = self._options, self._summary
         known = sorted(self._collection.sources(), key=lambda source: source.id)
@@ -162,32 +160,41 @@ class _Run:
         whole = unbegun or options.again is not None
         found = look(roots, self._collection, options.exclude, self._stop, whole=whole)
         if found is None:
-            return None
+            return False
         records = [record._replace(embedded=False) for record in found.records] if unbegun else found.records
         todo = plan(
             found.entries,
             records,
-            partial(content_digest, cancelled=self._stop),
+            self._digest,
             rest=found,
             retry_failed=options.retry_failed,
             again=frozenset() if options.again is None else self._collection.file_ids(options.again),
             recognise=not reembed,
         )
         if self._stop():
-            return None
+            return False
         summary.offline = [root.path for root in found.offline]
         summary.problems = found.worth_telling()
         summary.same = found.same
         if options.dry_run:
             _count(todo, summary)
             _count_embedding(todo, summary)
-            return None
+            return not self._stop()
         owner = self._mark_sources(found)
         self._apply(todo, owner)
         _count(todo, summary)
+        if todo.nothing_to_read():
+            return True
+        from indexer.backlog import work_of
+
         return work_of(todo, owner, self._collection.folder)
 
-    def _mark_sources(self, found: Findings) -> Owner:
+    def _digest(self, path: Path) -> bytes:
+        from retrieval.embedding.stream import content_digest
+
+        return content_digest(path, cancelled=self._stop)
+
+    def _mark_sources(self, found: Findings) -> "Owner":
         """Add new sources, record which are there, and return which source an entry belongs to."""
         ids: dict[Path, int] = {}
         offline = {source.id: source.offline for source in self._collection.sources()}
@@ -201,7 +208,7 @@ class _Run:
                     self._collection.set_offline(source_id, is_offline)
         return lambda entry: ids[found.roots[entry.raw].path]
 
-    def _apply(self, todo: Plan, owner: Owner) -> None:
+    def _apply(self, todo: Plan, owner: "Owner") -> None:
         """Do what needs no embedding, in one transaction."""
         known = [(copy, copy.origin) for copy in todo.copies if isinstance(copy.origin, FileRecord)]
         if not (todo.moved or todo.touched or todo.returned or todo.gone or known):
@@ -214,99 +221,6 @@ class _Run:
             writer.set_gone([record.id for record in todo.gone])
             for copy, origin in known:
                 writer.copy(origin.id, owner(copy.entry), copy.entry)
-
-    def _embed(self, work: Work, meter: "_Meter") -> bool:
-        """Embed what must be, and let copies follow their originals; return whether all of it was done."""
-        committer = Committer(self._collection, work.copies, self._options, self._summary)
-        count, tasks = len(work.backlog), iter(work.backlog)
-        if count >= MANY or (count and self._options.batch):
-            tune_batch(self._embedder, self._options.batch)
-        while count:
-            if not self._stream(tasks, count, committer, meter):
-                return False
-            late, committer.late = committer.late, []
-            count, tasks = len(late), iter(late)
-        if committer.suspicious():
-            found = _("all pictures got nearly the same vector, so searches mean nothing; use another model: {command}")
-            self._collection.notes.append(found.format(command="sightseek index --model NAME --reembed"))
-        return True
-
-    def _stream(self, tasks: Iterator[Task], count: int, committer: Committer, meter: "_Meter") -> bool:
-        """Embed ``count`` tasks; what is finished is committed however the stream ends."""
-        meter.expect(count)
-
-        def stop() -> bool:
-            # The stream asks several times a second, also while a long video lets no result through.
-            committer.tick()
-            return self._stop()
-
-        jobs = (Job(task.entry.path, task, task.entry.sidecars) for task in tasks)
-        try:
-            with closing(self._results(jobs, stop)) as results:
-                for result in results:
-                    committer.add(result)
-                    meter.step(result.job.path, 0 if isinstance(result, Failed) else len(result.items))
-        except ModelError:
-            committer.flush()
-            raise
-        committer.flush()
-        return meter.done == meter.total
-
-    def _describe(self, entries: list[Entry], meter: "_Meter") -> bool:
-        """Read again what more can be told of; return whether all of it was."""
-        if not entries:
-            return True
-        describer = Describer(self._collection, self._options, self._summary)
-        meter.expect(len(entries))
-        size = self._embedder.spec.preprocessing
-
-        def stop() -> bool:
-            describer.tick()
-            return self._stop()
-
-        readings = describer.readings(entries)
-        read = 0
-        with closing(self._told(readings, max(size.height, size.width), stop)) as results:
-            for told in results:
-                read += 1
-                describer.add(told)
-                meter.step(told.reading.entry.path, 0)
-        describer.flush()
-        return read == describer.begun and next(readings, None) is None
-
-    def _told(self, readings: Iterator[Reading], target: int, stop: Callable[[], bool]) -> Generator[Told, None, None]:
-        sampling, workers = self._sampling(), self._options.jobs
-        yield from read_again(readings, sampling=sampling, target=target, workers=workers, stop=stop)
-
-    def _sampling(self) -> Sampling:
-        return self._collection.building_sampling or self._collection.manifest.sampling
-
-    def _results(self, jobs: Iterator[Job], stop: Callable[[], bool]) -> Generator[Embedded | Failed, None, None]:
-        workers = self._options.jobs
-        yield from embed_stream(jobs, self._embedder, sampling=self._sampling(), workers=workers, stop=stop)
-
-
-class _Meter:
-    """Tells the listener how far embedding is."""
-
-    def __init__(self, listener: Listener | None) -> None:
-        self.done = self.total = 0
-        self._items = 0
-        self._listener = listener
-        self._began_s = time.monotonic()
-
-    def expect(self, files: int) -> None:
-        self.total += files
-        if self._listener is not None:
-            self._listener(Progress(self.done, self.total, self._items, 0.0, None, None))
-
-    def step(self, path: Path, items: int) -> None:
-        self.done += 1
-        self._items += items
-        if self._listener is not None:
-            rate = self.done / max(time.monotonic() - self._began_s, 1e-6)
-            left_s = (self.total - self.done) / rate
-            self._listener(Progress(self.done, self.total, self._items, rate, left_s, path))
 
 
 def _count(todo: Plan, summary: Summary) -> None:
@@ -324,6 +238,8 @@ def _count_embedding(todo: Plan, summary: Summary) -> None:
     """Count, for a dry run, what would be embedded, as if nothing failed."""
     summary.copied = len(todo.copies)
     summary.described = len(todo.described)
+    from indexer.backlog import headings
+
     heading = headings(todo)
     for entry in todo.to_embed():
         setattr(summary, heading(entry), getattr(summary, heading(entry)) + 1)

@@ -57,6 +57,12 @@ class Plan:
     gone: list[FileRecord] = field(default_factory=list)
     described: list[Entry] = field(default_factory=list)
 
+    def nothing_to_read(self) -> bool:
+        """Return whether no file need be opened: none is to be embedded, follows one that is, or is to be described."""
+        return not (self.described or self.copies or self.new or self.changed or self.retried or self.pending) and all(
+            pair.record.status != "ok" or pair.record.embedded for pair in self.moved
+        )
+
     def to_embed(self) -> list[Entry]:
         """Return the entries that must be decoded and embedded, ordered by path."""
         without_vectors = (pair for pair in self.moved if pair.record.status == "ok" and not pair.record.embedded)

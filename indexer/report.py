@@ -1,5 +1,6 @@
 """What a run is asked to do, how far it is, and what it did."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +51,10 @@ class Progress(NamedTuple):
     rate: float
     left_s: float | None
     path: Path | None
+
+
+Listener = Callable[[Progress], None]
+"""Hears how far embedding is."""
 
 
 @dataclass

@@ -24,6 +24,7 @@ Seen = tuple[bytes, int, int, str]
 _MEDIA = frozenset(map(os.fsencode, MEDIA_SUFFIXES))
 _BESIDE = frozenset(map(os.fsencode, SIDECAR_SUFFIXES))
 _PATH = attrgetter("path")
+_DOT = ord(".")
 
 
 class Listing(NamedTuple):
@@ -126,7 +127,7 @@ class _Lister:
         self._shelf = Shelf()
 
     def entries(self, visited: set[tuple[int, int]]) -> list[os.DirEntry[bytes]]:
-        """Return all that is in the folder; nothing when it was visited, cannot be read, or is a collection's own."""
+        """Return all that is in the folder; nothing when it was visited or cannot be read."""
         folder = self._folder
         try:
             status = os.stat(folder)  # noqa: PTH116
@@ -138,11 +139,6 @@ class _Lister:
         except OSError as error:
             self._trouble(folder, error)
             return []
-        names = {entry.name for entry in entries}
-        if b"catalog.sqlite" in names and b"manifest.json" in names:
-            return []
-        if _IGNORE_FILE in names and os.path.isfile(_with_slash(folder) + _IGNORE_FILE):  # noqa: PTH113
-            self.rules = self.rules.deeper(os.fsdecode(folder), self._problems)
         return entries
 
     def sort_out(self, entries: list[os.DirEntry[bytes]], only: bytes | None) -> list[os.DirEntry[bytes]]:
@@ -150,30 +146,49 @@ class _Lister:
 
         ``only`` names the file or folder that is looked for, with all sidecars there are.
         """
-        files, folders, beside = self._files, [], []
+        files, others = self._media(entries)
+        names = {entry.name for entry in others}
+        if b"catalog.sqlite" in names and b"manifest.json" in names:
+            return []  # a collection's own folder
+        if _IGNORE_FILE in names and os.path.isfile(_with_slash(self._folder) + _IGNORE_FILE):  # noqa: PTH113
+            self.rules = self.rules.deeper(os.fsdecode(self._folder), self._problems)
+        others = [entry for entry in others if not (entry.name.startswith(b".") or entry.name in JUNK)]
+        self._shelf = Shelf([one for one in others if one.name[one.name.rfind(b".") :].lower() in _BESIDE], self.rules)
+        if only is not None:
+            files, others = ([one for one in some if _on_the_way(one.path, only)] for some in (files, others))
+        folders = self._folders(others)
+        if self.rules:
+            files = [one for one in files if not self.rules.ignores(os.fsdecode(one.path), folder=False)]
+            folders = [one for one in folders if not self.rules.ignores(os.fsdecode(one.path), folder=True)]
+        self._files = files
+        return sorted(folders, key=_PATH)
+
+    def _media(self, entries: list[os.DirEntry[bytes]]) -> tuple[list[os.DirEntry[bytes]], list[os.DirEntry[bytes]]]:
+        """Part the media files from all else; what is done here is done for each of very many files."""
+        files, others = [], []
         for entry in entries:
             name = entry.name
-            if name.startswith(b".") or name in JUNK:
-                continue
-            suffix = name[name.rfind(b".") :].lower()
-            if suffix in _BESIDE:
-                beside.append(entry)
-            if only is not None and not _on_the_way(entry.path, only):
-                continue
+            suffix = name[name.rfind(b".") :]
             try:
-                if suffix in _MEDIA and entry.is_file():
+                if (suffix in _MEDIA or suffix.lower() in _MEDIA) and name[0] != _DOT and entry.is_file():
                     files.append(entry)
-                elif entry.is_dir():
+                else:
+                    others.append(entry)
+            except OSError as error:
+                self._trouble(entry.path, error)
+        return files, others
+
+    def _folders(self, others: list[os.DirEntry[bytes]]) -> list[os.DirEntry[bytes]]:
+        folders = []
+        for entry in others:
+            try:
+                if entry.is_dir():
                     folders.append(entry)
                 elif entry.is_symlink():
                     os.stat(entry.path)  # noqa: PTH116 - tells a link to nothing from a link to something else
             except OSError as error:
                 self._trouble(entry.path, error)
-        if self.rules:
-            self._files = [one for one in files if not self.rules.ignores(os.fsdecode(one.path), folder=False)]
-            folders = [one for one in folders if not self.rules.ignores(os.fsdecode(one.path), folder=True)]
-        self._shelf = Shelf(beside, self.rules)
-        return sorted(folders, key=_PATH)
+        return folders
 
     def seen(self) -> list[Seen]:
         """Look at each file that was kept, once."""

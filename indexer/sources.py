@@ -14,6 +14,7 @@ from retrieval.media.suffixes import MEDIA_SUFFIXES
 from retrieval.messages import _
 from retrieval.store import Collection, Entry, FileRecord, Source, paths
 from retrieval.store.records import Standing
+from retrieval.store.standing import Census
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,9 @@ class Findings(Rest):
 
     def compare(self, root: Root, exclude: Sequence[str]) -> Iterator[None]:
         """Walk a folder and keep what is not as the catalog has it, step by step."""
+        census = self.collection.census()
         for listing in walk(root.path, exclude, self.problems.__setitem__):
-            known = _standing(self.collection, listing)
+            known = _standing(census, listing)
             if listing.files == known:
                 self.same += len(known)
             else:
@@ -101,14 +103,14 @@ class Findings(Rest):
             self.entries.append(entry)
 
 
-def _standing(collection: Collection, listing: Listing) -> list[Standing]:
+def _standing(census: Census, listing: Listing) -> list[Standing]:
     """Return how the files of a folder stand, and those below it in folders that the walk does not list."""
     found: list[Standing] = []
     first, end = paths.inside(listing.stem)
     for below in sorted(map(paths.inside, listing.folders)):
-        found += collection.standing(first, below[0])
+        found += census.between(first, below[0])
         first = below[1]
-    return found + collection.standing(first, end)
+    return found + census.between(first, end)
 
 
 def choose_roots(

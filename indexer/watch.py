@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from indexer.beside import is_sidecar
 from indexer.ignore import IGNORE_FILE, is_junk
-from indexer.pipeline import Listener, index
-from indexer.report import IndexOptions, Summary
+from indexer.interrupts import never
+from indexer.pipeline import index
+from indexer.report import IndexOptions, Listener, Summary
 from indexer.sources import is_inside
 from retrieval.embedding import Embedder
-from retrieval.embedding.stream import never
 from retrieval.errors import RetrievalError
-from retrieval.media import MEDIA_SUFFIXES
+from retrieval.media.suffixes import MEDIA_SUFFIXES
 from retrieval.messages import _
 from retrieval.store import Collection
 

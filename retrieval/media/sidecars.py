@@ -25,8 +25,6 @@ from retrieval.media.details import (
     told_of,
     unless_damaged,
 )
-from retrieval.media.xmp import MAX_BYTES as MAX_XMP_BYTES
-from retrieval.media.xmp import read_xmp
 from retrieval.types import Details
 
 SIDECAR_SUFFIXES = frozenset({".xmp", ".txt", ".json"})
@@ -125,7 +123,9 @@ def read_sidecars(paths: Sequence[Path]) -> Beside:
 def _read(path: Path) -> Said:
     suffix = path.suffix.lower()
     if suffix == ".xmp":
-        return read_xmp(_content(path, MAX_XMP_BYTES + 1))
+        from retrieval.media.xmp import MAX_BYTES, read_xmp  # a scan, which needs none of it, imports this module too
+
+        return read_xmp(_content(path, MAX_BYTES + 1))
     if suffix == ".txt":
         return Said(Details(told=told_of([caption_of(_content(path, _MAX_CAPTION_BYTES))])))
     return read_takeout(_content(path, _MAX_JSON_BYTES + 1))

@@ -15,12 +15,10 @@ from retrieval.store import committed as catalog
 from retrieval.store.approximate import Approximate
 from retrieval.store.exact import Exact
 from retrieval.store.flat import Flat
-from retrieval.store.nearest import VectorIndex
+from retrieval.store.nearest import LARGE, VectorIndex
 from retrieval.store.records import Mark
 from retrieval.types import FloatMatrix, Keys
 
-LARGE = 60_000
-"""From so many vectors on an exact search takes longer than about ten milliseconds."""
 SMALL = 400
 """Fewer vectors than this cannot be trained on, and are searched exactly whatever kind is asked for."""
 GROWTH = 4

@@ -109,17 +109,14 @@ class Collection(Contents):
         due = opening.check_version(path) < opening.SCHEMA_VERSION
         lock = _locked(folder) if write or due else None
         try:
-            catalog = None
-            if lock is not None:
+            if lock is not None and opening.check_version(path) < opening.SCHEMA_VERSION:
                 from retrieval.store.catalog import Catalog
 
-                catalog = Catalog(path)
-                if opening.check_version(path) < opening.SCHEMA_VERSION:
+                with contextlib.closing(Catalog(path)) as catalog:
                     catalog.migrate()
             if write:
-                return cls(folder, lock, catalog)
-            if catalog is not None and lock is not None:
-                catalog.close()
+                return cls(folder, lock, None)
+            if lock is not None:
                 lock.release()
             return cls(folder, None, None)
         except BaseException:
@@ -133,8 +130,9 @@ class Collection(Contents):
         catalog, self._catalog = self._catalog, None
         if catalog is not None:
             catalog.close()
-        if self._lock is not None:
-            self._lock.release()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -224,6 +222,13 @@ class Collection(Contents):
         """Drop files that are gone or on sources that are offline; returns how many. The sources stay."""
         with self._joined() as writer:
             return writer.purge()
+
+    def is_settled(self) -> bool:
+        """Say whether ``fit_index`` and ``save_index`` surely have nothing to do; neither model nor index is loaded.
+
+        A file that is damaged behind its end is not noticed; ``search`` and ``verify`` notice it.
+        """
+        return self._index.is_settled()
 
     def save_index(self) -> None:
         """Write the vector index to disk, as of the last commit.
@@ -334,11 +339,17 @@ class Collection(Contents):
     # -- beneath ----------------------------------------------------------------------------------------------------
 
     def _writable(self) -> "Catalog":
-        if self._catalog is None:
+        """Return the writing connection, which is opened when something is first written."""
+        if self._lock is None:
             raise CollectionError(
                 _("{folder} is open for reading only; open it with write=True").format(folder=self.folder)
             )
-        return self._catalog
+        with self._writing:
+            if self._catalog is None:
+                from retrieval.store.catalog import Catalog
+
+                self._catalog = Catalog(self.folder / CATALOG)
+            return self._catalog
 
     @contextlib.contextmanager
     def _joined(self) -> Iterator["Writer"]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from retrieval.config import Device
-from retrieval.store import standing, summary
-from retrieval.store.facts import facts, item_looks
 from retrieval.store.live import LiveIndex
 from retrieval.store.reader import Reader
 from retrieval.store.records import (
@@ -18,13 +17,14 @@ from retrieval.store.records import (
     ItemRow,
     Manifest,
     Source,
-    Standing,
     Stats,
     Told,
     WordMatch,
 )
-from retrieval.store.telling import told
 from retrieval.types import FloatMatrix, Keys, Matches, Track, Where
+
+if TYPE_CHECKING:
+    from retrieval.store.standing import Census
 
 
 class Contents:
@@ -139,6 +139,8 @@ class Contents:
 
     def told(self, file_ids: Sequence[int]) -> dict[int, Told]:
         """Return what is known of these files besides their paths, by their ids; one that is gone has no entry."""
+        from retrieval.store.telling import told
+
         return told(self._reader, file_ids)
 
     def vectors(self, keys: Sequence[int] | Keys) -> FloatMatrix:
@@ -187,6 +189,8 @@ class Contents:
         Raises:
             QueryError: a filter that cannot be understood.
         """
+        from retrieval.store.facts import facts
+
         return facts(self._reader, where)
 
     def item_looks(self, where: Where | None = None) -> ItemLooks:
@@ -195,6 +199,8 @@ class Contents:
         Raises:
             QueryError: a filter that cannot be understood.
         """
+        from retrieval.store.facts import item_looks
+
         return item_looks(self._reader, where)
 
     def find_file(self, path: Path) -> FileRecord | None:
@@ -217,26 +223,38 @@ class Contents:
 
     def records_at(self, raws: Iterable[bytes]) -> list[FileRecord]:
         """Return the files of these absolute paths, given as bytes, ordered by them."""
+        from retrieval.store import standing
+
         return standing.records_at(self._reader, raws)
 
     def records_within(self, top: Path) -> Iterator[FileRecord]:
         """Yield the file of exactly this absolute path and all files below it, ordered by the bytes of their paths."""
+        from retrieval.store import standing
+
         return standing.records_within(self._reader, top)
 
     def records_of_sizes(self, sizes: Sequence[int]) -> Iterator[FileRecord]:
         """Yield the files that have one of these sizes in bytes, ordered by the bytes of their paths."""
+        from retrieval.store import standing
+
         return standing.records_of_sizes(self._reader, sizes)
 
-    def standing(self, first: bytes, end: bytes) -> list[Standing]:
-        """Return how the files stand whose paths are from ``first`` up to but not including ``end``, by their bytes."""
-        return standing.standing(self._reader, first, end)
+    def census(self) -> "Census":
+        """Return what tells how the files stand, from one path to another, as long as nobody writes."""
+        from retrieval.store import standing
+
+        return standing.Census(self._reader)
 
     def holds(self, top: Path) -> bool:
         """Return whether any file is known at this absolute path or below it."""
+        from retrieval.store import standing
+
         return standing.holds(self._reader, top)
 
     def sources_with_files(self) -> frozenset[int]:
         """Return the ids of the sources of which any file is known."""
+        from retrieval.store import standing
+
         return standing.sources_with_files(self._reader)
 
     def sources(self) -> list[Source]:
@@ -245,9 +263,13 @@ class Contents:
 
     def failed(self) -> Iterator[tuple[Path, str]]:
         """Yield the files that could not be read and are not gone, with the reasons, ordered by path."""
+        from retrieval.store import summary
+
         for record in self._reader.records(summary.FAILED):
             yield record.path, record.reason
 
     def stats(self) -> Stats:
         """Return the collection's figures."""
+        from retrieval.store import summary
+
         return summary.stats(self.folder, self._reader, self.manifest)

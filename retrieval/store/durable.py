@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -63,7 +62,7 @@ def draft(folder: Path, *, private: bool = False) -> Iterator["Draft"]:
     Raises:
         OSError: it cannot be made.
     """
-    temporary = folder / f".sightseek-{secrets.token_hex(8)}{TEMPORARY}"
+    temporary = folder / f".sightseek-{os.urandom(8).hex()}{TEMPORARY}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(temporary, flags, 0o600 if private else 0o666), "w+b") as file:
         try:

@@ -16,7 +16,7 @@ from retrieval.messages import _, ngettext, reason_of
 from retrieval.store import committed as catalog
 from retrieval.store import exact, seal
 from retrieval.store.lock import SharedLock
-from retrieval.store.nearest import nearest
+from retrieval.store.nearest import LARGE, nearest
 from retrieval.store.reader import OTHER_MODEL, Reader
 from retrieval.store.records import Mark
 from retrieval.store.seal import IndexDamaged, Seal
@@ -127,6 +127,17 @@ class LiveIndex:
             if anew:
                 self._training = None
             return self._at
+
+    def is_settled(self) -> bool:
+        """Say whether the file is of the catalog's present state and surely no other index is due; it is not read."""
+        with self._reader.snapshot() as connection:
+            at, spec = catalog.mark(connection), catalog.index_spec(connection)
+            count = catalog.tally(connection, at)[0]
+        if self._sealed() != Seal(at.lineage, at.model_id, at.generation, count, at.dim):
+            return False
+        if spec.kind == "flat":
+            return spec.chosen or (count < LARGE and not spec.memory_mb)
+        return count == spec.trained_on and self.path.with_name(exact.FILE).exists()
 
     def fit(
         self,

@@ -10,7 +10,8 @@ from retrieval.types import FloatMatrix, Keys, Matches
 Allowed = NDArray[np.bool_]
 """``(largest key + 1,) bool``: whether a key may be found; keys beyond its end may not."""
 
-
+LARGE = 60_000
+"""From so many vectors on an exact search takes longer than about ten milliseconds."""
 _EXTRA = 16
 _ROUNDING = 4e-6
 FEW = 4096

@@ -11,16 +11,34 @@ from retrieval.store.reader import WRITING, Reader
 from retrieval.store.records import FileRecord, Standing
 
 _AT_ONCE = 500
-_STANDING = f"""
-SELECT f.path, f.size_bytes, f.mtime_ns, CASE WHEN f.status = 'ok' AND f.reason_building IS NULL AND NOT f.gone
-    AND f.seen >= {SEEN} AND EXISTS (SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING})
-    THEN f.beside END
-FROM files f WHERE f.path >= ? AND f.path < ? ORDER BY f.path"""
+_OF_MODEL = f"(SELECT 1 FROM items i WHERE i.file_id = f.id AND i.model_id = {WRITING})"
+_PLAIN = f"f.status = 'ok' AND f.reason_building IS NULL AND NOT f.gone AND f.seen >= {SEEN}"
+# Each is answered by an index of the few that are so.
+_ANY_ODD = f"""
+SELECT EXISTS (SELECT 1 FROM files WHERE status <> 'ok') OR EXISTS (SELECT 1 FROM files WHERE gone)
+    OR EXISTS (SELECT 1 FROM files WHERE reason_building IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM files WHERE status = 'ok' AND seen < {SEEN})"""
+# Of all files that are well, those with items of the model: counted along an index, which is sooner than looking.
+_ALL_EMBEDDED = f"""
+SELECT (SELECT count(*) FROM files WHERE status = 'ok')
+    = (SELECT count(DISTINCT file_id) FROM items INDEXED BY items_by_file WHERE model_id = {WRITING})
+    - (SELECT count(*) FROM files f WHERE f.status <> 'ok' AND EXISTS {_OF_MODEL})"""
 
 
-def standing(reader: Reader, first: bytes, end: bytes) -> list[Standing]:
-    """Return how the files stand whose paths are from ``first`` up to but not including ``end``, by their bytes."""
-    return reader.rows(_STANDING, first, end)
+class Census:
+    """How the files stand, from one path to another, as long as nobody writes."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        conditions = [_PLAIN] if reader.rows(_ANY_ODD)[0][0] else []
+        conditions += [] if reader.rows(_ALL_EMBEDDED)[0][0] else [f"EXISTS {_OF_MODEL}"]
+        mark = f"CASE WHEN {' AND '.join(conditions)} THEN f.beside END" if conditions else "f.beside"
+        self._sql = f"""SELECT f.path, f.size_bytes, f.mtime_ns, {mark}
+            FROM files f WHERE f.path >= ? AND f.path < ? ORDER BY f.path"""
+
+    def between(self, first: bytes, end: bytes) -> list[Standing]:
+        """Return the files whose paths are from ``first`` up to but not including ``end``, ordered by their bytes."""
+        return self._reader.rows(self._sql, first, end)
 
 
 def records_at(reader: Reader, raws: Iterable[bytes]) -> list[FileRecord]:

@@ -108,7 +108,7 @@ def test_watching_embeds_what_is_new_and_nothing_twice(library: Library, tmp_pat
         lines = []
         for raw in process.stderr:
             lines.append(raw.decode())
-            if "watching" in lines[-1]:
+            if "watching for changes" in lines[-1]:
                 break
         time.sleep(1.0)
         write_picture(library.media / "late.png", draw_picture(77))

@@ -7,8 +7,8 @@ import faiss
 import numpy as np
 import pytest
 
-from retrieval.errors import ModelMismatch
-from retrieval.store import Collection, committed
+from retrieval.errors import CollectionError, ModelMismatch
+from retrieval.store import Collection, committed, live
 from retrieval.store.flat import Flat
 from retrieval.store.nearest import nearest
 from retrieval.types import Item, Term
@@ -370,3 +370,25 @@ def test_the_count_follows_every_writer(filled, make):
             writer.set_gone([reader.find_file(Path("/media/new.jpg")).id])
             assert [filled.count(), reader.count()] == [40, 41]
         assert [filled.count(), reader.count(), reader.count()] == [40, 40, 40]
+
+
+def test_it_is_known_without_reading_the_index_whether_anything_is_to_be_done(filled, make, folder, monkeypatch):
+    assert filled.is_settled()
+    with filled.transaction() as writer:
+        writer.put(1, make.entry("/media/new.jpg"), make.picture, b"new", [Item()], make.unit(1))
+    assert not filled.is_settled()
+    filled.save_index()
+    assert filled.is_settled()
+    monkeypatch.setattr(live, "LARGE", 20)  # another kind is due
+    assert not filled.is_settled()
+    monkeypatch.undo()
+    (folder / live.FILE).write_bytes((folder / live.FILE).read_bytes()[:-10])
+    assert not filled.is_settled()
+    (folder / live.FILE).unlink()
+    assert not filled.is_settled()
+
+
+def test_a_collection_that_was_closed_is_written_no_more(filled):
+    filled.close()
+    with pytest.raises(CollectionError, match="reading only"):
+        filled.add_source(Path("/more"))

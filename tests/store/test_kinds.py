@@ -105,6 +105,8 @@ def test_what_it_is_and_finds_is_told(fitted):
     assert written["chosen"]
     assert fitted.verify() == []
     assert not fitted.fit_index()  # nothing has changed
+    fitted.save_index()
+    assert fitted.is_settled()
 
 
 def test_it_is_read_back_followed_and_written(fitted):
