@@ -8,7 +8,7 @@ Settings come, first found wins, from the command line, the environment (``SIGHT
 import math
 import os
 import re
-import tomllib
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -301,14 +301,12 @@ _NAMES = ("collection", "model", "device", "jobs", "batch")
 def _settings_file(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """Return what the settings file says, and the prompts in it."""
     given = env.get("SIGHTSEEK_SETTINGS")
-    if given:
-        path = Path(given).expanduser()
-    else:
-        import platformdirs
-
-        path = Path(platformdirs.user_config_dir("sightseek", appauthor=False)) / "settings.toml"
+    path = Path(given).expanduser() if given else _user_folder("config") / "settings.toml"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        import tomllib  # most people have no such file
+
+        data = tomllib.loads(text)
     except FileNotFoundError:
         if given:
             raise OptionError(
@@ -346,13 +344,32 @@ def _prompts(path: Path, table: object) -> dict[str, tuple[str, ...]]:
 
 def default_collection() -> Path:
     """Return the folder used when none is named: ``collection`` in the user's data folder."""
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("sightseek", appauthor=False)) / "collection"
+    return _user_folder("data") / "collection"
 
 
 def model_cache() -> Path:
     """Return the folder where digests of large checkpoints are remembered; weights stay in the hub's own cache."""
+    return _user_folder("cache") / "models"
+
+
+_SYSTEM: str = sys.platform
+_XDG = {
+    "config": ("XDG_CONFIG_HOME", ".config"),
+    "data": ("XDG_DATA_HOME", ".local/share"),
+    "cache": ("XDG_CACHE_HOME", ".cache"),
+}
+
+
+def _user_folder(what: Literal["config", "data", "cache"]) -> Path:
+    """Return the user's folder of that kind for this program, as ``platformdirs`` has it.
+
+    On Linux that is a line of the XDG Base Directory Specification, and importing it takes a tenth of what a query may.
+    """
+    home = os.environ.get("HOME", "")
+    if _SYSTEM == "linux" and home.startswith("/") and "ANDROID_ROOT" not in os.environ:
+        name, usual = _XDG[what]
+        named = os.environ.get(name, "")
+        return (Path(named) if named.startswith("/") else Path(home, usual)) / "sightseek"
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("sightseek", appauthor=False)) / "models"
+    return Path(getattr(platformdirs, f"user_{what}_dir")("sightseek", appauthor=False))

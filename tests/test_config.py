@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.config import ModelSpec, Preprocessing, Sampling, load_settings
+from retrieval.config import ModelSpec, Preprocessing, Sampling, default_collection, load_settings, model_cache
 from retrieval.errors import RetrievalError
 
 SPEC = ModelSpec("m", 8, "ab" * 32, Preprocessing(224, 224, "crop", mean=(0.5, 0.4, 0.3), std=(1, 1, 1)), "bpe", "x")
@@ -95,3 +95,14 @@ def test_wrong_settings_are_one_line(tmp_path: Path, content: str, environment: 
     with pytest.raises(RetrievalError) as caught:
         load_settings({"SIGHTSEEK_SETTINGS": str(file), **environment})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("named", ["", "relative", "/somewhere/else", "~/not/expanded"])
+def test_the_users_folders_are_those_of_platformdirs(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import platformdirs
+
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, named)
+    monkeypatch.delenv("SIGHTSEEK_SETTINGS", raising=False)
+    assert default_collection() == Path(platformdirs.user_data_dir("sightseek", appauthor=False)) / "collection"
+    assert model_cache() == Path(platformdirs.user_cache_dir("sightseek", appauthor=False)) / "models"

@@ -1,5 +1,6 @@
 """The Typer application: the commands by name, and what happens to errors, Ctrl-C and broken pipes."""
 
+import gc
 import io
 import os
 import sys
@@ -41,6 +42,7 @@ class _Commands(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         _prepare_streams()
+        _spare_the_collector()
         use(_language())
         if current() != LANGUAGES[0]:
             from retrieval.cli.help import translate
@@ -102,6 +104,15 @@ def _language() -> str:
         except (UnicodeEncodeError, LookupError):
             return LANGUAGES[0]
     return wanted
+
+
+def _spare_the_collector() -> None:
+    """Look for cycles among what is made from now on alone, and not after each few hundred objects.
+
+    A scan or a search makes hundreds of thousands that are in no cycle; looking at them takes a tenth of its time.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 _SAMPLES = {"zh": "中文，"}

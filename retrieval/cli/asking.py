@@ -188,7 +188,6 @@ def asking(request: Request, *, explain: bool = False, briefly: bool = False) ->
     from retrieval.embedding.languages import parse_language
     from retrieval.embedding.polyglot import Polyglot
     from retrieval.embedding.prompts import prompt_named
-    from retrieval.search import Searcher
     from retrieval.store import Collection
 
     language = parse_language(request.lang) if request.lang else None
@@ -204,9 +203,16 @@ def asking(request: Request, *, explain: bool = False, briefly: bool = False) ->
         cut=Cut.parse(request.cut),
     )
     with native_libraries_silenced(), Collection.open(settings.collection) as opened:
-        embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device, briefly=briefly), language)
+        # Words of the model's own language, most likely; for others it would be the wrong text tower.
+        ahead = briefly and request.match is not MatchName.words and any(text.isascii() for text in request.text or [])
+        embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device, briefly=ahead), language)
         opened.use(settings.device)
-        yield Asking(opened, Searcher(opened, embedder), options)
+        from retrieval.search import Searcher
+
+        searcher = Searcher(opened, embedder)
+        if ahead:
+            opened.refresh()  # while the text tower is read
+        yield Asking(opened, searcher, options)
 
 
 def joined(words: list[str]) -> str:

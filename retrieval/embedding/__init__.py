@@ -20,8 +20,8 @@ def open_embedder(
 
     ``model`` is ``starter`` (built in), a folder that holds ``model.json`` or ``open_clip_config.json``, ``ARCH/TAG``
     or ``hf-hub:org/name`` of OpenCLIP, or ``ARCH@FILE`` for a checkpoint at hand. ``threads`` 0 means one for each
-    processor. ``briefly`` is for a process that embeds a query and ends: the text tower of a folder is read sooner, and
-    is slower from then on.
+    processor. ``briefly`` is for a process that embeds the words of a query and ends: the text tower of a folder is
+    read at once, on a thread of its own, and is slower from then on.
 
     Raises:
         ModelNotFound: there is no such model, its weights are not on this machine, or it needs the extra ``clip``.

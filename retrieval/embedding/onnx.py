@@ -1,7 +1,9 @@
 """Runs a model folder (``model.json``, two ONNX towers, a tokenizer) with ONNX Runtime; no torch."""
 
+import contextlib
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,8 @@ class OnnxEmbedder(ImageInput):
     def __init__(
         self, folder: Path, name: str, device: Device = "auto", threads: int = 0, *, briefly: bool = False
     ) -> None:
-        """Read ``model.json``; ``threads`` 0 means one for each processor, ``briefly`` leaves the text graph as it is.
+        """Read ``model.json``; ``threads`` 0 means one for each processor, ``briefly`` leaves the text graph as it is,
+        and begins to read it at once on a thread of its own.
 
         Optimising a graph takes longer than running it a few times as it stands; the vectors agree to 1e-6.
 
@@ -46,12 +49,40 @@ class OnnxEmbedder(ImageInput):
         self.spec = self.folder.spec(name)
         self.dim = self.folder.dim
         self._threads, self._briefly = threads or processors(), briefly
-        self._providers = _providers(device)
-        self.batch_size = _BATCH_CUDA if len(self._providers) > 1 else _BATCH_CPU
-        self.batch_choices = _CHOICES_CUDA if len(self._providers) > 1 else _CHOICES_CPU
+        self._device, self._batch_size = device, 0
+        self._choices: tuple[int, ...] = ()
+        if device == "cuda":
+            self._providers  # noqa: B018 - that it is not there is said at once
         self._lock = threading.Lock()
         self._image: InferenceSession | None = None
-        self._text: tuple[InferenceSession, Tokenizer] | None = None
+        self._text: InferenceSession | None = None
+        self._cutter: Tokenizer | None = None
+        self._cutter_lock = threading.Lock()
+        if briefly:
+            # Most of it is done without Python's lock, while whoever asks opens the collection and its index.
+            threading.Thread(target=self._look_ahead).start()
+
+    @cached_property
+    def _providers(self) -> list[str]:
+        return _providers(self._device)  # asked of ONNX Runtime, whose import may not be needed
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures are embedded together; another number may be set."""
+        return self._batch_size or (_BATCH_CUDA if len(self._providers) > 1 else _BATCH_CPU)
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        self._batch_size = size
+
+    @property
+    def batch_choices(self) -> tuple[int, ...]:
+        """Batch sizes that may be faster, by machine; others may be set."""
+        return self._choices or (_CHOICES_CUDA if len(self._providers) > 1 else _CHOICES_CPU)
+
+    @batch_choices.setter
+    def batch_choices(self, sizes: tuple[int, ...]) -> None:
+        self._choices = sizes
 
     def embed_texts(self, texts: Sequence[str]) -> FloatMatrix:
         """Embed texts to ``(n, dim)`` in their order; texts of like length share a batch.
@@ -90,7 +121,7 @@ class OnnxEmbedder(ImageInput):
     def _encode(self, text: str) -> "Encoding":
         # A text of megabytes is cut before the tokenizer sees it, far beyond what the tower reads.
         text = text[: self._most_characters]
-        return self._text_tower()[1].encode(text.lower() if self.folder.text.lowercase else text)
+        return self._tokenizer().encode(text.lower() if self.folder.text.lowercase else text)
 
     def _batch_end(self, lengths: Sequence[int], start: int) -> int:
         """Return where the batch that begins at ``start`` of the ascending ``lengths`` ends."""
@@ -107,7 +138,7 @@ class OnnxEmbedder(ImageInput):
         for i, row in enumerate(rows):
             ids[i, : len(row.ids)] = row.ids
             mask[i, : len(row.ids)] = 1
-        session = self._text_tower()[0]
+        session = self._text_tower()
         wanted = {found.name for found in session.get_inputs()}
         given = {"input_ids": ids, "attention_mask": mask}
         return self._run(session, {name: value for name, value in given.items() if name in wanted})
@@ -179,15 +210,25 @@ class OnnxEmbedder(ImageInput):
                 self._image = session
             return self._image
 
-    def _text_tower(self) -> tuple["InferenceSession", "Tokenizer"]:
+    def _text_tower(self) -> "InferenceSession":
         with self._lock:
             if self._text is None:
                 session = self._load(self.folder.text_file, self.folder.text_weights, optimised=not self._briefly)
                 self._check(session, "input_ids", ())
-                self._text = session, self._tokenizer()
+                self._text = session
             return self._text
 
+    def _look_ahead(self) -> None:
+        with contextlib.suppress(ModelError):  # it is said again when the tower is asked for
+            self._text_tower()
+
     def _tokenizer(self) -> "Tokenizer":
+        with self._cutter_lock:
+            if self._cutter is None:
+                self._cutter = self._read_tokenizer()
+            return self._cutter
+
+    def _read_tokenizer(self) -> "Tokenizer":
         from tokenizers import Tokenizer
 
         path = self.folder.path / self.folder.tokenizer_file

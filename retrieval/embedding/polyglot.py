@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from retrieval.embedding.base import Embedder
 from retrieval.embedding.languages import language_of, languages
-from retrieval.embedding.multilingual import FOLDER, MultilingualTower, shipped_tower
 from retrieval.embedding.onnx import OnnxEmbedder
 from retrieval.errors import ModelMismatch, ModelNotFound
 from retrieval.messages import _, retold
@@ -17,6 +16,8 @@ from retrieval.types import FloatMatrix, Pixels
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from retrieval.embedding.multilingual import MultilingualTower
 
 # Parts of the names of OpenCLIP's text towers that were trained on many languages.
 _MULTILINGUAL = ("xlm", "multilingual", "nllb", "mt5", "siglip2", "siglip-i18n", "webli-i18n", "-i18n-")
@@ -52,7 +53,7 @@ class Polyglot:
         model.
         """
         self._embedder, self._language = embedder, language
-        self.spec, self.dim, self.batch_size = embedder.spec, embedder.dim, embedder.batch_size
+        self.spec, self.dim = embedder.spec, embedder.dim
         self._known = known_languages(embedder)
         self._lock = threading.Lock()
         self._tower: MultilingualTower | None = None
@@ -63,6 +64,15 @@ class Polyglot:
         if name == "_embedder":  # not there yet: the object is being copied or made
             raise AttributeError(name)
         return getattr(self._embedder, name)
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures are embedded together."""
+        return self._embedder.batch_size
+
+    @batch_size.setter
+    def batch_size(self, size: int) -> None:
+        self._embedder.batch_size = size
 
     def preprocess(self, pixels: Pixels) -> Pixels:
         """Return ``(height, width, 3) uint8`` at the image tower's size."""
@@ -115,7 +125,7 @@ class Polyglot:
     def _knows(self, language: str) -> bool:
         return self._known is None or language in self._known
 
-    def _second(self) -> MultilingualTower | None:
+    def _second(self) -> "MultilingualTower | None":
         """Return the second text tower, or None with the reason in ``_why``."""
         with self._lock:
             if self._tower is None and not self._why:
@@ -124,6 +134,8 @@ class Polyglot:
                         name=_STRONGER
                     )
                     return None
+                from retrieval.embedding.multilingual import FOLDER, MultilingualTower, shipped_tower
+
                 own = self._embedder.folder.path / FOLDER
                 folder = own if own.is_dir() else shipped_tower()
                 try:

@@ -31,7 +31,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from retrieval.errors import QueryError
-from retrieval.filters import parse_where
 from retrieval.messages import _
 from retrieval.query.naming import read_item
 from retrieval.query.scanning import NEGATED, QUOTED, WEIGHT, plain, scan
@@ -57,7 +56,7 @@ def parse_query(text: str, *, like: Sequence[str] = (), minus: Sequence[str] = (
     parts += [_like(value) for value in like]
     parts += [_minus(value) for value in minus]
     check_parts(parts)
-    given = parse_where(where)
+    given = _where(where) if where else None
     if found is not None and given is not None:
         return Query(tuple(parts), And((found, given)))
     return Query(tuple(parts), given if found is None else found)
@@ -113,7 +112,7 @@ def _read_filter(text: str, at: int) -> Where | None:
     if not found:
         message = _("query, position {place}: the filter is not closed; end it with ), or quote the words")
         raise QueryError(message.format(place=at + 1))
-    return parse_where(found[1])
+    return _where(found[1])
 
 
 def _like(value: str) -> Part:
@@ -157,3 +156,9 @@ def _is_file(name: str) -> bool:
         return Path(name).is_file()
     except (OSError, ValueError):
         return False
+
+
+def _where(text: str) -> Where | None:
+    from retrieval.filters import parse_where  # most queries have no filter
+
+    return parse_where(text)

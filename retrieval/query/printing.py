@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from retrieval import filters
 from retrieval.errors import QueryError
-from retrieval.filters import format_where, quote
 from retrieval.query.grammar import parse_query
 from retrieval.query.scanning import KINDS, NEGATED, scan
 from retrieval.types import Part, PartKind, Query
@@ -13,7 +13,7 @@ _PREFIXES: dict[PartKind, str] = {"text": "", **{kind: f"{word}:" for word, kind
 
 def format_query(query: Query) -> str:
     """Print a query in the grammar; plain words stay plain where that is unambiguous."""
-    suffix = f" where:({format_where(query.where)})" if query.where is not None else ""
+    suffix = f" where:({filters.format_where(query.where)})" if query.where is not None else ""
     if len(query.parts) == 1 and query.parts[0].kind == "text" and query.parts[0].weight == 1:
         plain = query.parts[0].value
         if _reads_as(plain + suffix, query):
@@ -40,7 +40,7 @@ def quote_part(text: str) -> str:
     parts = [Part(piece.kind, piece.value, piece.weight) for piece in found.pieces]
     # A sign may stand before it already: a part that is taken away and comes first has its minus in the weight.
     lead = "" if parts[0].weight > 0 else f"{parts[0].weight!r}:"
-    first = f"{lead}{_PREFIXES[parts[0].kind]}{quote(parts[0].value)}"
+    first = f"{lead}{_PREFIXES[parts[0].kind]}{filters.quote(parts[0].value)}"
     return " ".join([first, *_print_parts(parts[1:]), text[found.end :]]).rstrip()
 
 
@@ -52,7 +52,7 @@ def _print_parts(parts: Sequence[Part]) -> Iterator[str]:
             yield "+"
         usual = NEGATED if part.weight < 0 else 1.0
         weight = "" if abs(part.weight) == usual else repr(abs(float(part.weight))).removesuffix(".0") + ":"
-        yield f"{weight}{_PREFIXES[part.kind]}{quote(part.value)}"
+        yield f"{weight}{_PREFIXES[part.kind]}{filters.quote(part.value)}"
 
 
 def _reads_as(text: str, query: Query) -> bool:

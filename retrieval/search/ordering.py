@@ -9,12 +9,9 @@ from retrieval.config import SearchOptions
 from retrieval.errors import QueryError
 from retrieval.messages import _
 from retrieval.reading import ReadQuery
-from retrieval.search.folding import WINDOW, Folded
 from retrieval.search.found import Found
-from retrieval.search.fused import Fused
 from retrieval.search.look import Look, Order
 from retrieval.search.ranked import Ranked
-from retrieval.search.worded import ByWords, WithWords
 from retrieval.types import Matches, Query
 
 if TYPE_CHECKING:
@@ -41,13 +38,20 @@ def order_of(collection: "Collection", query: Query, read: ReadQuery | None, opt
     Raises:
         QueryError: words are asked for, and there are none.
     """
+    # Most queries need nothing but the nearest pictures, and importing the rest takes a while.
     if options.match == "words" or read is None:
+        from retrieval.search.worded import ByWords
+
         return ByWords(collection, query.parts, query.where)
     ranked = Ranked(collection, read.mixed.probes, query.where, read.own, options.per_video)
     visual: Order = ranked
     if options.fusion != "early":
+        from retrieval.search.fused import Fused
+
         visual = Fused(collection, read, query.where, options)
     if options.match == "both":
+        from retrieval.search.worded import WithWords
+
         return WithWords(collection, query.parts, query.where, visual, ranked)
     if visual is ranked and read.excerpt is not None:
         from retrieval.search.placed import Placed
@@ -66,12 +70,18 @@ def page_of(
     """
     if options.hide_duplicates == "none":
         return best(options.offset + k)[options.offset :]
+    from retrieval.search.folding import Folded
+
     return Folded(collection, best, options.hide_duplicates).page(options.offset, k)
 
 
 def look_up(collection: "Collection", orders: Sequence[Order], k: int, options: SearchOptions) -> None:
     """Look up what the first page of all these orders needs: one search for all that have the same filter."""
-    need = options.offset + k + (0 if options.hide_duplicates == "none" else WINDOW)
+    need = options.offset + k
+    if options.hide_duplicates != "none":
+        from retrieval.search.folding import WINDOW
+
+        need += WINDOW
     groups: dict[tuple[object, int], list[tuple[Order, Look]]] = {}
     for order in orders:
         look = order.look(need)

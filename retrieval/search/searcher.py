@@ -1,6 +1,7 @@
 """The searcher: what a query, a collection and a model give together."""
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
@@ -15,11 +16,11 @@ from retrieval.reading import ReadQuery, checked, read_queries
 from retrieval.search.found import Found, hit_of, in_order
 from retrieval.search.look import Order
 from retrieval.search.ordering import check_options, look_up, order_of, page_of
-from retrieval.search.relevance import Relevance
 from retrieval.types import Hit, Hits, Query
 
 if TYPE_CHECKING:
     from retrieval.embedding import Embedder
+    from retrieval.search.relevance import Relevance
     from retrieval.store import Collection
 
 _ATTEMPTS = 5
@@ -38,7 +39,8 @@ class Searcher:
         collection.check_model(embedder.spec)
         self.collection = collection
         self.embedder = embedder
-        self._relevance = Relevance(collection, embedder)
+        self._lock = threading.Lock()
+        self._relevance: Relevance | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -172,14 +174,26 @@ class Searcher:
         return [checked(query) for query in queries]
 
     def _answer(self, asked: "_Asked", k: int, options: SearchOptions) -> Hits:
-        kept = self._relevance.cut(options, asked.read, asked.order, asked.query.where)
-        found = page_of(self.collection, kept.best, k, options)
+        kept = None
+        if options.cut.kind != "none":
+            kept = self._judge().cut(options, asked.read, asked.order, asked.query.where)
+        found = page_of(self.collection, (kept or asked.order).best, k, options)
         if options.explain and options.fusion == "early" and asked.read is not None:
             found = self._told(found, asked.read)
         numbered = in_order(enumerate(found, options.offset + 1), options.sort)
-        notes = (*(asked.read.notes if asked.read else ()), *asked.order.notes, *kept.notes)
+        more, cutting = ((), None) if kept is None else (kept.notes, kept.cutting)
+        notes = (*(asked.read.notes if asked.read else ()), *asked.order.notes, *more)
         hits = tuple(hit_of(rank, one) for rank, one in numbered)
-        return Hits(asked.query, hits, asked.order.searched, notes, kept.cutting)
+        return Hits(asked.query, hits, asked.order.searched, notes, cutting)
+
+    def _judge(self) -> "Relevance":
+        """Return what tells relevant hits from others; most searches do not ask."""
+        from retrieval.search.relevance import Relevance
+
+        with self._lock:
+            if self._relevance is None:
+                self._relevance = Relevance(self.collection, self.embedder)
+            return self._relevance
 
     def _told(self, found: list[Found], read: ReadQuery) -> list[Found]:
         """Return the hits with what each part of the query added to their scores."""

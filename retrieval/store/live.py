@@ -83,12 +83,8 @@ class LiveIndex:
                     return nearest(self._quickest(self._index), queries, k, allowed)
 
     def _quickest(self, index: "Flat | Approximate") -> "VectorIndex":
-        """Return the index, or what stands for it on a GPU; one below ``building.LARGE`` is quick enough as it is."""
-        if self.device == "cpu":
-            return index
-        from retrieval.store import building
-
-        if len(index) < building.LARGE:
+        """Return the index, or what stands for it on a GPU; one below ``LARGE`` is quick enough as it is."""
+        if self.device == "cpu" or len(index) < LARGE:
             return index
         from retrieval.store import gpu
 

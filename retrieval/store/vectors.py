@@ -1,6 +1,7 @@
 """Vector indexes in a file that says what it holds."""
 
 import os
+import threading
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -64,13 +65,21 @@ def load(path: Path, at: Mark, spec: IndexSpec) -> "tuple[Flat | Approximate, Se
         FileNotFoundError: there is no file.
         IndexDamaged: it was cut short or changed, or is of another kind than ``spec`` says.
     """
-    with path.open("rb") as file:
-        found = seal.check(file)
-        flat = read_flat(file, found.dim, found.vectors)
-        if flat is not None:
-            return flat, found
-        file.seek(0)
-        return _read(file, path, at, spec, found), found
+    # FAISS takes about as long to import as the checksum takes to compute, which needs no lock of Python's.
+    ahead = threading.Thread(target=faiss_module) if spec.kind != "flat" else None
+    if ahead is not None:
+        ahead.start()
+    try:
+        with path.open("rb") as file:
+            found = seal.check(file)
+            flat = read_flat(file, found.dim, found.vectors)
+            if flat is not None:
+                return flat, found
+            file.seek(0)
+            return _read(file, path, at, spec, found), found
+    finally:
+        if ahead is not None:
+            ahead.join()
 
 
 def _read(file: BinaryIO, path: Path, at: Mark, spec: IndexSpec, found: Seal) -> "Flat | Approximate":

@@ -88,6 +88,11 @@ def test_status_loads_no_model(prepared: Library) -> None:
     assert not loaded & {"torch", "onnxruntime", "av", "PIL", "sqlalchemy", "alembic"}
 
 
+def test_an_index_run_without_changes_loads_neither_model_nor_index(prepared: Library) -> None:
+    loaded = imported("index", "-c", str(prepared.collection))
+    assert not loaded & {*HEAVY, "pathspec", "platformdirs", "watchfiles"} - {"numpy"}
+
+
 def test_a_text_query_loads_only_what_it_needs(prepared: Library) -> None:
     loaded = imported("search", "red", "-c", str(prepared.collection), "--format", "jsonl")
     assert not loaded & {"torch", "av", "PIL", "sqlalchemy", "alembic", "rich", "pillow_heif", "faiss", "pydantic"}

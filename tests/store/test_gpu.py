@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.config import ModelSpec, Preprocessing
-from retrieval.store import Collection, Entry, building, gpu
+from retrieval.store import Collection, Entry, building, gpu, live
 from retrieval.store.nearest import nearest
 from retrieval.types import Item, MediaInfo
 
@@ -80,6 +80,7 @@ def test_what_was_added_and_removed_since_the_copy_counts(filled):
 @pytest.mark.skipif(gpu.gpus() > 0, reason="there is a GPU")
 def test_without_a_gpu_one_line_is_said_and_the_processor_compares(filled, monkeypatch):
     monkeypatch.setattr(building, "LARGE", 500)
+    monkeypatch.setattr(live, "LARGE", 500)
     assert gpu.on_gpu(filled._index._index) is None
     queries = drawn(4, 5)
     expected = filled.search(queries, 10)
