@@ -29,6 +29,8 @@ FEW = 16_384
 WIDE = 64
 """Up to so many neighbours a query costs what it was tuned for; beyond, more lists are looked at."""
 LINKS = 32
+_LEAST_NODES = 96
+"""A walk of a graph keeps so many nodes in view: fewer suffice for what it was tuned by, not for other queries."""
 _SEED = 1234
 
 
@@ -145,7 +147,7 @@ class Approximate:
     def parameters(self, reach: int, wanted: int = 1, selector: Any = None) -> Any:  # noqa: ANN401 - FAISS has no types
         """Return what FAISS is told beside queries: so many lists or nodes are looked at, of what may be found."""
         if self.spec.kind == "hnsw":
-            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(reach, wanted))
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=max(reach, wanted, _LEAST_NODES))
         kind = faiss.IVFRaBitQSearchParameters if self.spec.kind == "rabitq" else faiss.SearchParametersIVF
         return kind(sel=selector, nprobe=reach)
 
