@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.errors import QueryError
+from retrieval.filters import quote
 from retrieval.query import NEGATED, parse_query
-from retrieval.query.printing import quote
 from retrieval.types import Part
 
 
