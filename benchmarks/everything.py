@@ -5,7 +5,7 @@
 DATA holds flickr8k/ (images/ and captions.tsv). What they need (a model of random weights, large pictures, drawn
 collections, a folder of many files) is made in WORK the first time, and taken from there afterwards. Each result goes
 to `benchmarks/results/NAME.json`, from which `python -m benchmarks.table` makes the tables of the README. Nothing else
-should run on the machine; all of it takes about two hours.
+should run on the machine; all of it takes about an hour.
 """
 
 import argparse
@@ -99,7 +99,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "warm_search": Benchmark("warm_search", lambda place: [place.of(MANY)], (MANY,)),
     "unchanged": Benchmark("unchanged", lambda place: ["--keep", place.of(UNCHANGED)], (UNCHANGED,)),
     "scan": Benchmark("scan", lambda _place: []),
-    "pipeline": Benchmark("pipeline", lambda place: [place.pictures, "--runs", "1"]),
+    "pipeline": Benchmark("pipeline", lambda place: [place.pictures, "--runs", "1", "--files", "3000"]),
     "large_pictures": Benchmark("large_pictures", lambda place: [place.pictures, "--keep", place.of(LARGE)], (LARGE,)),
     "large_pictures_vit": Benchmark(
         "large_pictures",
@@ -110,19 +110,28 @@ BENCHMARKS: dict[str, Benchmark] = {
         "peers",
         lambda place: _peers(
             place, "--large", place.of(LARGE), "--collection", place.of(PEERS),
-            "--unchanged", place.of(f"{UNCHANGED}/collection"), place.of(f"{UNCHANGED}/media"), "--runs", "2",
+            "--unchanged", place.of(f"{UNCHANGED}/collection"), place.of(f"{UNCHANGED}/media"),
+            "--runs", "1", "--files", "400",
         ),
         (MODEL, LARGE, PEERS, UNCHANGED),
     ),
-    "video": Benchmark("video", lambda place: [place.pictures]),
+    "video": Benchmark("video", lambda place: [place.pictures, "--clips", "2"]),
     "index_peers": Benchmark("index_peers", lambda place: [place.captioned, "--cache", place.of(VECTORS)]),
     "index_kinds": Benchmark(
         "index_kinds", lambda place: [place.captioned, "--cache", place.of(VECTORS), "--kinds", "ivfpq"]
     ),
-    "memory": Benchmark("memory", lambda _place: []),
-    "growth": Benchmark("growth", lambda place: [place.captioned, "--cache", place.of(VECTORS)]),
+    "memory": Benchmark("memory", lambda _place: ["--counts", "1000,100000"]),
+    "growth": Benchmark(
+        "growth",
+        lambda place: [
+            place.captioned, "--cache", place.of(VECTORS), "--kinds", "ivfpq",
+            "--counts", "1000", "10000", "100000", "--rows", "10000",
+        ],
+    ),
     "pipeline_vit": Benchmark(
-        "pipeline", lambda place: [place.pictures, "--runs", "1", "--model", place.of(MODEL)], (MODEL,)
+        "pipeline",
+        lambda place: [place.pictures, "--runs", "1", "--files", "400", "--model", place.of(MODEL)],
+        (MODEL,),
     ),
 }  # fmt: skip
 """By name, the short ones first."""

@@ -3,7 +3,7 @@
     python -m benchmarks.large_pictures FOLDER [--model NAME] [--pictures 60] [--runs 3] [--keep FOLDER]
 
 Photographs of 4000 x 3000 pixels are made from the small ones in FOLDER: a mosaic of some of them, enlarged, with noise
-as of a sensor, as JPEG of quality 90, so that size and detail are those of a camera's (four to six megabytes). `--keep`
+as of a sensor, as JPEG of quality 90, so that size and detail are about those of a camera's (three megabytes). `--keep`
 writes them to a folder that stays, for other programs to be measured on.
 """
 

@@ -1,4 +1,4 @@
-"""Writes the tables of speed in README.md and README.zh.md from what the benchmarks printed.
+"""Writes the tables of speed in the README and in docs/speed.md from what the benchmarks printed.
 
     python -m benchmarks.table
 
@@ -30,10 +30,7 @@ class Row(NamedTuple):
     script: str
 
 
-HEADINGS = {
-    "README.md": "| question | figure | aim | script |",
-    "README.zh.md": "| 问题 | 结果 | 目标 | 脚本 |",
-}
+HEADINGS = {False: "| question | figure | aim | script |", True: "| 问题 | 结果 | 目标 | 脚本 |"}
 ROWS: tuple[Row, ...] = (
     Row(
         ("indexing {pipeline[files]:,} photographs with the starter",
@@ -121,19 +118,49 @@ ROWS: tuple[Row, ...] = (
          "{peers[unchanged][to_rclip]:.3f} 倍"),
         "≤ 3, ≤ 0.2", "unchanged",
     ),
+)  # fmt: skip
+
+
+DETAILS: tuple[Row, ...] = (
     Row(
-        ("{index_kinds[count]:,} vectors, one thread",
-         "text {index_kinds[ivfpq][text][recall@10]:.1f} % of the ten nearest, pictures "
-         "{index_kinds[ivfpq][picture][recall@10]:.1f} %; {index_kinds[ivfpq][text][faster_than_flat]:.0f} times as fast as "
-         "comparing all; {index_kinds[ivfpq][anonymous_mb]} MB; adding 1,000 takes {index_kinds[ivfpq][add_1000_s]:.2f} s"),
-        ("{index_kinds[count]:,} 个向量，单线程",
-         "文字找到最近十个中的 {index_kinds[ivfpq][text][recall@10]:.1f} %，图片 "
-         "{index_kinds[ivfpq][picture][recall@10]:.1f} %；速度为逐一比较的 "
-         "{index_kinds[ivfpq][text][faster_than_flat]:.0f} 倍；{index_kinds[ivfpq][anonymous_mb]} MB；添加 1,000 个用时 "
-         "{index_kinds[ivfpq][add_1000_s]:.2f} 秒"),
-        "≥ 98, ≥ 20, ≤ 700, < 2", "index_kinds FOLDER",
+        ("time to write an item to the catalog and its index", "slope {growth[slopes][written_s]:.2f}"),
+        ("把一个条目写入目录及索引的时间", "斜率 {growth[slopes][written_s]:.2f}"),
+        "1.0 ± 0.05", "growth FOLDER",
+    ),
+    Row(
+        ("time to index a picture (a tiny model, {memory[rows][0][files]:,} to {memory[rows][1][files]:,} pictures)",
+         "slope {memory[processor_slope]:.2f} (processor), {memory[time_slope]:.2f} (clock)"),
+        ("索引一张图片的时间（很小的模型，{memory[rows][0][files]:,} 到 {memory[rows][1][files]:,} 张图片）",
+         "斜率 {memory[processor_slope]:.2f}（处理器时间）、{memory[time_slope]:.2f}（时钟时间）"),
+        "1.0 ± 0.05", "memory",
+    ),
+    Row(
+        ("memory of that, less the index", "{memory[memory_ratio]:.2f} times with the most pictures"),
+        ("上述过程的内存（不含索引）", "图片最多时为 {memory[memory_ratio]:.2f} 倍"),
+        "≤ 1.1", "memory",
+    ),
+    Row(
+        ("one exact query: words, picture",
+         "slopes {growth[slopes][exact text_ms]:.2f}, {growth[slopes][exact picture_ms]:.2f}"),
+        ("一次精确查询：文字、图片",
+         "斜率 {growth[slopes][exact text_ms]:.2f}、{growth[slopes][exact picture_ms]:.2f}"),
+        "≤ 1.0", "growth FOLDER",
+    ),
+    Row(
+        ("one query of the approximate index: words, picture",
+         "slopes {growth[slopes][ivfpq text_ms]:.2f}, {growth[slopes][ivfpq picture_ms]:.2f}"),
+        ("近似索引的一次查询：文字、图片",
+         "斜率 {growth[slopes][ivfpq text_ms]:.2f}、{growth[slopes][ivfpq picture_ms]:.2f}"),
+        "≤ 0.5", "growth FOLDER",
     ),
 )  # fmt: skip
+TABLES = {
+    "README.md": (ROWS, False),
+    "README.zh.md": (ROWS, True),
+    "docs/speed.md": (DETAILS, False),
+    "docs/speed.zh.md": (DETAILS, True),
+}
+"""By file: the rows, and whether it is in Chinese."""
 
 
 def results() -> dict[str, Any]:
@@ -141,35 +168,36 @@ def results() -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
 
 
-def lines(readme: str, found: dict[str, Any]) -> Iterator[str]:
-    """Give the lines of the table of one README."""
-    yield HEADINGS[readme]
+def lines(name: str, found: dict[str, Any]) -> Iterator[str]:
+    """Give the lines of the table of one file."""
+    rows, chinese = TABLES[name]
+    yield HEADINGS[chinese]
     yield "|---|---|---|---|"
-    for row in ROWS:
-        question, figure = row.english if readme == "README.md" else row.chinese
+    for row in rows:
+        question, figure = row.chinese if chinese else row.english
         try:
             cells = [text.format_map(found) for text in (question, figure)]
-        except KeyError:
+        except (KeyError, IndexError, TypeError):  # not measured, or a peer that was not there
             continue
         yield f"| {cells[0]} | {cells[1]} | {row.aim} | `python -m benchmarks.{row.script}` |"
 
 
-def filled(readme: str, text: str, found: dict[str, Any]) -> str:
-    """Return a README's text with its table as the results say.
+def filled(name: str, text: str, found: dict[str, Any]) -> str:
+    """Return a file's text with its table as the results say.
 
     Raises:
         ValueError: the lines between which the table stands are not there.
     """
     before, rest = text.split(BEGIN)
     _old, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n" + "\n".join(lines(readme, found)) + f"\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n" + "\n".join(lines(name, found)) + f"\n\n{END}{after}"
 
 
 def main() -> None:
     """Write the tables."""
-    for readme in HEADINGS:
-        path = PROJECT / readme
-        path.write_text(filled(readme, path.read_text(encoding="utf-8"), results()), encoding="utf-8")
+    for name in TABLES:
+        path = PROJECT / name
+        path.write_text(filled(name, path.read_text(encoding="utf-8"), results()), encoding="utf-8")
 
 
 if __name__ == "__main__":
