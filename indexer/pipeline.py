@@ -10,7 +10,7 @@ import numpy as np
 
 from indexer.interrupts import interrupts_as, never
 from indexer.plan import Plan, plan
-from indexer.report import IndexOptions, Listener, Summary
+from indexer.report import IndexOptions, Listener, Step, Summary
 from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
 from retrieval.embedding import Embedder
 from retrieval.errors import CollectionError, ModelError
@@ -118,24 +118,8 @@ def _switch(collection: Collection) -> None:
     collection.finish_reembed()
 
 
-class _Run:
+class _Run(Step):
     """One run of ``index``: holds what all its steps need."""
-
-    def __init__(
-        self,
-        collection: Collection,
-        embedder: Embedder,
-        options: IndexOptions,
-        progress: Listener | None,
-        stop: Callable[[], bool],
-        summary: Summary,
-    ) -> None:
-        self._collection = collection
-        self._embedder = embedder
-        self._options = options
-        self._progress = progress
-        self._stop = stop
-        self._summary = summary
 
     def update(self, sources: Sequence[Path], *, reembed: bool) -> bool:
         """Do the whole run; return whether it came to its end."""
@@ -144,8 +128,7 @@ class _Run:
             return work
         from indexer.working import Worker
 
-        given = (self._collection, self._embedder, self._options, self._progress, self._stop, self._summary)
-        return Worker(*given).do(work)
+        return Worker(*self.given).do(work)
 
     def _prepare(self, sources: Sequence[Path], *, reembed: bool) -> "Work | bool":
         """Look at the sources and do what needs no embedding; return what is left.

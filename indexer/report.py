@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from retrieval.config import IndexChoice, IndexSpec, Sampling
 from retrieval.types import Where
+
+if TYPE_CHECKING:
+    from retrieval.embedding import Embedder
+    from retrieval.store import Collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +107,19 @@ class Summary:
         embedded = self.added + self.changed + self.retried + self.renewed
         known = self.moved + self.copied + self.touched + self.returned + self.gone + self.described
         return embedded + known + len(self.failed)
+
+
+class Step:
+    """A step of one run of ``index``: holds what all of them need; ``stop`` is asked several times a second."""
+
+    def __init__(
+        self,
+        collection: "Collection",
+        embedder: "Embedder",
+        options: IndexOptions,
+        progress: Listener | None,
+        stop: Callable[[], bool],
+        summary: Summary,
+    ) -> None:
+        self.given = (collection, embedder, options, progress, stop, summary)
+        self._collection, self._embedder, self._options, self._progress, self._stop, self._summary = self.given

@@ -8,34 +8,17 @@ from pathlib import Path
 from indexer.backlog import Work
 from indexer.commit import Committer, Task
 from indexer.describing import Describer, Reading, Told, read_again
-from indexer.report import IndexOptions, Listener, Progress, Summary
+from indexer.report import Listener, Progress, Step
 from retrieval.config import Sampling
-from retrieval.embedding import Embedder
 from retrieval.embedding.batches import MANY, tune_batch
 from retrieval.embedding.stream import Embedded, Failed, Job, embed_stream
 from retrieval.errors import ModelError
 from retrieval.messages import _
-from retrieval.store import Collection, Entry
+from retrieval.store import Entry
 
 
-class Worker:
+class Worker(Step):
     """Does the work of one run; ``stop`` is asked several times a second."""
-
-    def __init__(
-        self,
-        collection: Collection,
-        embedder: Embedder,
-        options: IndexOptions,
-        progress: Listener | None,
-        stop: Callable[[], bool],
-        summary: Summary,
-    ) -> None:
-        self._collection = collection
-        self._embedder = embedder
-        self._options = options
-        self._progress = progress
-        self._stop = stop
-        self._summary = summary
 
     def do(self, work: Work) -> bool:
         """Embed and describe; return whether all of it was done."""
