@@ -12,8 +12,8 @@ Names are loaded when first used (PEP 562): ``import retrieval`` itself loads ne
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # `typing` takes longer to import than the page of help takes to print
 if TYPE_CHECKING:
     from retrieval.config import Cut as Cut
     from retrieval.config import ModelSpec as ModelSpec

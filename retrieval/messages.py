@@ -13,18 +13,18 @@ The catalogs lie in ``locale/LANGUAGE/LC_MESSAGES``: ``sightseek.po`` is written
 
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from retrieval.spoken import LANGUAGES
 
 if TYPE_CHECKING:
     from gettext import NullTranslations
 
 DOMAIN = "sightseek"
 FOLDER = Path(__file__).parent / "locale"
-LANGUAGES = ("en", "zh")
-"""English, which the messages are written in, and Chinese in simplified characters."""
 
 _language = LANGUAGES[0]
 _catalog: "NullTranslations | None" = None
@@ -70,27 +70,6 @@ def use(language: str) -> None:
 def current() -> str:
     """Return the language in use."""
     return _language
-
-
-def language_of(environ: Mapping[str, str]) -> str:
-    """Return the language that an environment asks for, as one of ``LANGUAGES``.
-
-    ``SIGHTSEEK_LANG`` decides alone. Else it is the locale (``LC_ALL``, ``LC_MESSAGES``, ``LANG``; the first that is
-    set) or, where that names a language at all, the first known one in the list ``LANGUAGE``, as GNU gettext has it.
-    """
-    named = environ.get("SIGHTSEEK_LANG", "")
-    if not named:
-        named = next((found for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (found := environ.get(name))), "C")
-        if named.partition(".")[0] not in ("C", "POSIX"):
-            named = environ.get("LANGUAGE", "") or named
-    known = (_known(one) for one in named.split(":"))
-    return next((language for language in known if language), LANGUAGES[0])
-
-
-def _known(name: str) -> str | None:
-    """Return the language of a locale's name such as ``zh_CN.UTF-8``, or None."""
-    code = re.split(r"[_.@-]", name.strip().lower(), maxsplit=1)[0]
-    return code if code in LANGUAGES else None
 
 
 class _Template(NamedTuple):

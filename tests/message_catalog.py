@@ -2,8 +2,8 @@
 
 Collects the messages of the sources (``_``, ``N_``, ``ngettext``), the help of all commands and options, and the few
 that are in files of data, merges them into each ``retrieval/locale/LANGUAGE/LC_MESSAGES/sightseek.po``, and compiles it
-to the ``.mo`` beside it. New messages come with an empty translation, to be filled in by hand; those that nothing uses
-any more are dropped. Says what is still to be translated.
+to the ``.mo`` beside it; then it writes the pages of help (see ``tests.help_pages``). New messages come with an empty
+translation, to be filled in by hand; those that nothing uses any more are dropped. Says what is still to be translated.
 """
 
 import inspect
@@ -26,7 +26,9 @@ from retrieval.config import DEFAULT_MODEL
 from retrieval.embedding import model_folder
 from retrieval.embedding.folder import read_model_folder
 from retrieval.embedding.languages import languages
-from retrieval.messages import DOMAIN, FOLDER, LANGUAGES
+from retrieval.messages import DOMAIN, FOLDER
+from retrieval.spoken import LANGUAGES
+from tests import help_pages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGES = ("retrieval", "indexer")
@@ -139,7 +141,7 @@ def translations(message: Message) -> list[str]:
 
 
 def main() -> None:
-    """Update all catalogs."""
+    """Update all catalogs, and the pages of help that follow from them."""
     for language in TRANSLATED:
         catalog = updated(language)
         path = po_file(language)
@@ -148,6 +150,7 @@ def main() -> None:
         missing = [message.id for message in catalog if message.id and not translations(message)]
         said = [f"{path.relative_to(REPOSITORY)}: {len(catalog)} messages, {len(missing)} to be translated"]
         sys.stdout.write("\n".join([*said, *(f"  {text!r}" for text in missing)]) + "\n")
+    help_pages.main()
 
 
 if __name__ == "__main__":

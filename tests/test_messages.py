@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval import messages
-from retrieval.messages import DOMAIN, FOLDER, N_, _, current, language_of, ngettext, retold, use
+from retrieval.messages import DOMAIN, FOLDER, N_, _, current, ngettext, retold, use
+from retrieval.spoken import LANGUAGES, language_of
 from tests.message_catalog import (
     PACKAGES,
     REPOSITORY,
@@ -99,7 +100,7 @@ def test_the_environment_decides_the_language(environment: dict[str, str], expec
 
 @given(st.dictionaries(st.sampled_from(["SIGHTSEEK_LANG", "LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE"]), st.text()))
 def test_any_environment_gives_a_language(environment: dict[str, str]) -> None:
-    assert language_of(environment) in messages.LANGUAGES
+    assert language_of(environment) in LANGUAGES
 
 
 def test_the_library_speaks_english() -> None:

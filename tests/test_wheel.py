@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.help_page import WIDTHS
+from retrieval.spoken import LANGUAGES
 from tests.media_makers import draw_picture, write_picture
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -41,6 +43,8 @@ def test_it_holds_the_two_packages_and_the_model(wheel: Path) -> None:
         "README.md",
     ):
         assert f"retrieval/models/starter/{wanted}" in names
+    for language in LANGUAGES:
+        assert {f"retrieval/locale/{language}/help-{columns}.txt" for columns in WIDTHS} <= set(names)
     assert any(name.startswith("retrieval/store/migrations/") for name in names)
     assert not any("__pycache__" in name for name in names)
 

@@ -15,7 +15,8 @@ from retrieval import __version__
 from retrieval.cli.lazy import Commands, stand_in
 from retrieval.cli.options import say, shown
 from retrieval.errors import RetrievalError
-from retrieval.messages import LANGUAGES, _, current, language_of, retold, use
+from retrieval.messages import _, current, retold, use
+from retrieval.spoken import LANGUAGES, language_for
 
 
 class _Commands(TyperGroup):
@@ -43,7 +44,7 @@ class _Commands(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         _prepare_streams()
         _spare_the_collector()
-        use(_language())
+        use(language_for(os.environ, (sys.stdout, sys.stderr)))
         if current() != LANGUAGES[0]:
             from retrieval.cli.help import translate
 
@@ -95,17 +96,6 @@ def _wrong_use_told() -> Iterator[None]:
         raise typer.Exit(error.exit_code) from None
 
 
-def _language() -> str:
-    """Return the language to speak: what the environment asks for, if this terminal can show it."""
-    wanted = language_of(os.environ)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            _SAMPLES.get(wanted, "").encode(getattr(stream, "encoding", None) or "utf-8")
-        except (UnicodeEncodeError, LookupError):
-            return LANGUAGES[0]
-    return wanted
-
-
 def _spare_the_collector() -> None:
     """Look for cycles among what is made from now on alone, and not after each few hundred objects.
 
@@ -113,10 +103,6 @@ def _spare_the_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-_SAMPLES = {"zh": "中文，"}
-"""What a terminal must be able to show for a language."""
 
 
 def _prepare_streams() -> None:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import typer
 import typer.main
 
-from retrieval.messages import LANGUAGES, N_, current
+from retrieval.messages import N_, current
+from retrieval.spoken import LANGUAGES
 
 
 class Place(NamedTuple):

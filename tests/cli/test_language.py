@@ -12,7 +12,8 @@ import typer.main
 
 from retrieval.cli import app
 from retrieval.columns import cells
-from retrieval.messages import LANGUAGES, use
+from retrieval.messages import use
+from retrieval.spoken import LANGUAGES
 from tests.cli.conftest import Library, run, run_process
 from tests.cli.test_start import HEAVY, imported
 from tests.media_makers import draw_picture, write_clip, write_picture
