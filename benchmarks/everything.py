@@ -21,7 +21,7 @@ from typing import NamedTuple
 from benchmarks.large_pictures import make_pictures
 
 RESULTS = Path(__file__).parent / "results"
-MODEL, LARGE, VECTORS, UNCHANGED = "vit-b-32-256", "large", "vectors.npz", "unchanged"
+MODEL, INT8, LARGE, VECTORS, UNCHANGED = "vit-b-32-256", "vit-b-32-256-int8", "large", "vectors.npz", "unchanged"
 SMALL, MIDDLE, MANY, PEERS = "items1000", "items8086", "items100000", "items8086-vit"
 _UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPROFILEIMPORTTIME")
 
@@ -69,6 +69,9 @@ def _large(place: Place) -> None:
 
 MAKERS: dict[str, Callable[[Place], None]] = {
     MODEL: lambda place: _python("benchmarks.random_model", "ViT-B-32-256", "--out", place.of(MODEL)),
+    INT8: lambda place: _python(
+        "retrieval", "models", "export", place.of(MODEL), "--out", place.of(INT8), "--int8", place.pictures
+    ),
     LARGE: _large,
     SMALL: lambda place: _drawn(place, SMALL, 1000),
     MIDDLE: lambda place: _drawn(place, MIDDLE, 8086),
@@ -111,9 +114,14 @@ BENCHMARKS: dict[str, Benchmark] = {
         lambda place: _peers(
             place, "--large", place.of(LARGE), "--collection", place.of(PEERS),
             "--unchanged", place.of(f"{UNCHANGED}/collection"), place.of(f"{UNCHANGED}/media"),
-            "--runs", "1", "--files", "400",
+            "--int8", place.of(INT8), "--runs", "1", "--files", "1000",
         ),
-        (MODEL, LARGE, PEERS, UNCHANGED),
+        (MODEL, INT8, LARGE, PEERS, UNCHANGED),
+    ),
+    "eight_bits": Benchmark(
+        "eight_bits",
+        lambda place: [place.captioned, "--single", place.of(MODEL), "--int8", place.of(INT8)],
+        (MODEL, INT8),
     ),
     "video": Benchmark("video", lambda place: [place.pictures, "--clips", "2"]),
     "index_peers": Benchmark("index_peers", lambda place: [place.captioned, "--cache", place.of(VECTORS)]),

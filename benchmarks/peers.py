@@ -1,12 +1,13 @@
 """Measures indexing, a cold search and a run in which nothing changed beside rclip and clip-retrieval.
 
     python -m benchmarks.peers FOLDER --model DIR --rclip BIN/rclip [--clip-retrieval BIN/python]
-                               [--files 1000] [--large FOLDER] [--runs 3]
+                               [--int8 DIR] [--files 1000] [--large FOLDER] [--runs 3]
 
 DIR is ViT-B-32-256 with random weights (`python -m benchmarks.random_model ViT-B-32-256 --out DIR`); all three run the
-same weights: sightseek and rclip with ONNX Runtime, clip-retrieval with PyTorch. Peers live in environments of their
-own (`python -m venv V; V/bin/pip install rclip`); one that is not given is skipped. They take turns, so that a change
-of the machine's mood reaches all.
+same weights: sightseek and rclip with ONNX Runtime, clip-retrieval with PyTorch. `--int8` names the same model as
+`models export --int8` writes it: sightseek then also takes part with its image tower in eight bits, which the peers do
+not have. Peers live in environments of their own (`python -m venv V; V/bin/pip install rclip`); one that is not given
+is skipped. They take turns, so that a change of the machine's mood reaches all.
 
 Pictures a second are those of a whole command less the same command over one picture, so that starting up is not
 counted. `resident_mb` is the largest of a command's processes. rclip indexes when it searches, so its run in which
@@ -31,6 +32,8 @@ from benchmarks.rclip import Rclip, drawn
 from retrieval.media import MEDIA_SUFFIXES
 
 _ARCH = "ViT-B-32-256"
+_OURS = {"sightseek": "", "sightseek_int8": "int8_"}
+"""Our own entrants, and what their ratios begin with."""
 
 
 class Indexer(NamedTuple):
@@ -47,6 +50,7 @@ class Peers:
         """Prepare what is given: the weights in the form that each takes."""
         self.scratch = scratch
         self.model: Path = given.model.absolute()
+        self.int8: Path | None = given.int8.absolute() if given.int8 else None
         self.rclip = Rclip(given.rclip.absolute(), scratch / "rclip") if given.rclip else None
         if self.rclip:
             self.rclip.give_models(self.model)
@@ -57,9 +61,17 @@ class Peers:
 
     def ours(self, folder: Path) -> Cost:
         """Index into a new collection."""
+        return self._indexed(folder, self.model)
+
+    def ours_in_eight_bits(self, folder: Path) -> Cost:
+        """Index into a new collection with the image tower in eight bits."""
+        assert self.int8
+        return self._indexed(folder, self.int8)
+
+    def _indexed(self, folder: Path, model: Path) -> Cost:
         self._number += 1
         collection = self.scratch / f"collection{self._number}"
-        command = [sys.executable, "-m", "retrieval", "index", str(folder), "--model", str(self.model)]
+        command = [sys.executable, "-m", "retrieval", "index", str(folder), "--model", str(model)]
         return cost_of([*command, "-c", str(collection)], folder)
 
     def by_rclip(self, folder: Path) -> Cost:
@@ -83,6 +95,7 @@ class Peers:
     def indexers(self) -> list[Indexer]:
         """Who is there."""
         found = [Indexer("sightseek", self.ours)]
+        found += [Indexer("sightseek_int8", self.ours_in_eight_bits)] if self.int8 else []
         found += [Indexer("rclip", self.by_rclip)] if self.rclip else []
         return found + ([Indexer("clip-retrieval", self.by_clip_retrieval)] if self.other else [])
 
@@ -110,10 +123,12 @@ def indexing(peers: Peers, paths: Sequence[Path], runs: int, name: str) -> dict[
     for each in peers.indexers:
         rate, size = statistics.median(rates[each.name]), statistics.median(sizes[each.name])
         found[each.name] = {"pictures_s": round(rate, 2), "resident_mb": round(size)}
-        if each.name != "sightseek":
-            ours = statistics.median(a / b for a, b in zip(rates["sightseek"], rates[each.name], strict=True))
-            found[f"rate_to_{each.name}"] = round(ours, 2)
+        if each.name not in _OURS:
             found[f"memory_to_{each.name}"] = round(statistics.median(sizes["sightseek"]) / size, 2)
+            for name, prefix in _OURS.items():
+                if name in rates:
+                    ours = statistics.median(a / b for a, b in zip(rates[name], rates[each.name], strict=True))
+                    found[f"{prefix}rate_to_{each.name}"] = round(ours, 2)
     return found
 
 
@@ -197,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--int8", type=Path, help="the same model in eight bits")
     parser.add_argument("--rclip", type=Path)
     parser.add_argument("--clip-retrieval", type=Path, help="the Python of its environment")
     parser.add_argument("--files", type=int, default=1000)
@@ -223,7 +239,7 @@ def main() -> None:
     print(json.dumps({**found, "versions_of_peers": _versions(given), **machine()}, indent=1))
 
 
-_OPTIONAL = ("rclip", "clip_retrieval", "large", "collection", "unchanged")
+_OPTIONAL = ("int8", "rclip", "clip_retrieval", "large", "collection", "unchanged")
 
 
 def pictures(folder: Path) -> list[Path]:

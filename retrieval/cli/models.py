@@ -44,14 +44,50 @@ def export(
         Path, typer.Option("--out", metavar="FOLDER", parser=named_path, help="The folder to write the model to.")
     ],
     force: Annotated[bool, typer.Option("--force", help="Replace the model that is in FOLDER.")] = False,
+    int8: Annotated[
+        Path | None,
+        typer.Option(
+            "--int8",
+            metavar="PICTURES",
+            parser=named_path,
+            help="Compute the image tower in eight bits, set by the pictures in this folder: faster, with vectors a "
+            "little different.",
+        ),
+    ] = None,
 ) -> None:
     """Write an OpenCLIP model as a folder of ONNX files, which is then used without PyTorch."""
+    folder = _onnx_folder(name) if int8 else None
+    if int8 and folder:
+        from retrieval.training.int8_export import export_in_eight_bits
+
+        export_in_eight_bits(folder, int8, out, force=force, report=say)
+        size = sum(path.stat().st_size for path in out.iterdir())
+    else:
+        size = _export_clip(name, out, force, int8)
+    say(_("written: {folder} ({size:,.0f} MB)").format(folder=out.absolute(), size=size / 1e6))
+    say(_("use it with: sightseek index --model {name}").format(name=out.absolute()))
+
+
+def _export_clip(name: str, out: Path, force: bool, int8: Path | None) -> int:
+    """Export with PyTorch; return the size of both towers in bytes."""
     from retrieval.embedding.towers import load_libraries
 
     load_libraries(name)
     from retrieval.training.clip_export import export_clip
 
-    made = export_clip(name, out, force=force, report=say)
-    size = (made.image_bytes + made.text_bytes) / 1e6
-    say(_("written: {folder} ({size:,.0f} MB)").format(folder=made.folder, size=size))
-    say(_("use it with: sightseek index --model {name}").format(name=made.folder))
+    def finish(folder: Path) -> None:
+        from retrieval.training.int8_export import put_in_eight_bits
+
+        if int8:
+            put_in_eight_bits(folder, int8, say)
+
+    made = export_clip(name, out, force=force, report=say, finish=finish if int8 else None)
+    return made.image_bytes + made.text_bytes
+
+
+def _onnx_folder(name: str) -> Path | None:
+    """Return the folder of a model that is a folder of ONNX files already."""
+    from retrieval.embedding import model_folder
+
+    folder = model_folder(name)
+    return folder if folder and (folder / "model.json").is_file() else None

@@ -3,9 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +25,7 @@ from retrieval.embedding.towers import load_libraries, load_tokenizer, load_towe
 from retrieval.errors import ModelError
 from retrieval.messages import _, reason_of
 from retrieval.training.clip_words import TRICKY, Words, encoder, words_of
+from retrieval.training.placing import beside, check_place, swap
 from retrieval.types import FloatMatrix
 
 OPSET = 17
@@ -79,11 +77,18 @@ class TextSide(nn.Module):
         return functional.normalize(self.model.encode_text(ids), dim=-1)  # type: ignore[operator]
 
 
-def export_clip(name: str, out: Path, *, force: bool, report: Callable[[str], None]) -> Exported:
+def export_clip(
+    name: str,
+    out: Path,
+    *,
+    force: bool,
+    report: Callable[[str], None],
+    finish: Callable[[Path], None] | None = None,
+) -> Exported:
     """Write the OpenCLIP model `name` (as `--model` takes it, or a training run's folder) to the folder `out`.
 
     It is written beside `out`, compared with PyTorch on drawn pictures and on texts that are hard to tokenize, and
-    renamed only then. `report` is told what is being done.
+    renamed only then. `report` is told what is being done. `finish` may change the folder before that.
 
     Raises:
         ModelNotFound: no such model, or its weights are not on this machine.
@@ -96,15 +101,18 @@ def export_clip(name: str, out: Path, *, force: bool, report: Callable[[str], No
         used = name if name == DEFAULT_MODEL else folder_of
         raise ModelError(_("{used} is read without PyTorch as it is; use it with --model {used}").format(used=used))
     out = out.absolute()
-    _check_place(out, force)
+    check_place(out, force)
     clip_name = parse_name(name if folder_of is None else str(folder_of))
     open_clip = load_libraries(name)[1]
     found = resolve(clip_name, open_clip)
     spec = spec_of(clip_name, found)
     words = words_of(load_tokenizer(found, name), context_of(found), name)
-    with _beside(out) as folder:
+    with beside(out) as folder:
         exported = _write(folder, clip_name, found, words, report)
-        _swap(folder, out)
+        if finish is not None:
+            finish(folder)
+            exported = exported._replace(image_bytes=tower_bytes(folder, "image"))
+        swap(folder, out)
     report(_("{name}: lowest cosine to PyTorch's vectors {cosine:.6f}").format(name=spec.name, cosine=exported.cosine))
     return exported._replace(folder=out)
 
@@ -146,10 +154,12 @@ def _write(folder: Path, name: ClipName, found: Published, words: Words, report:
                 name=spec.name, lowest=lowest
             )
         )
-    image_bytes, text_bytes = (
-        sum(path.stat().st_size for path in folder.glob(f"{tower}*")) for tower in ("image.onnx", "text.onnx")
-    )
-    return Exported(folder, image_bytes, text_bytes, lowest)
+    return Exported(folder, tower_bytes(folder, "image"), tower_bytes(folder, "text"), lowest)
+
+
+def tower_bytes(folder: Path, tower: str) -> int:
+    """Return the size of a tower's files in a folder."""
+    return sum(path.stat().st_size for path in folder.glob(f"{tower}.onnx*"))
 
 
 def drawn_pixels(spec: ModelSpec) -> np.ndarray:
@@ -306,63 +316,6 @@ that of the original model.
 |---|---|
 {rows}
 """
-
-
-def _check_place(out: Path, force: bool) -> None:
-    """Refuse a place where something else is, before any work is done."""
-    if out.is_dir() and not out.is_symlink():
-        if not any(out.iterdir()):
-            return
-        if not force:
-            raise ModelError(
-                _("{out} is there already; name another folder, or replace it with --force").format(out=out)
-            )
-        if not (out / "model.json").is_file():
-            raise ModelError(
-                _("{out} holds other things than a model and is not replaced; name another folder").format(out=out)
-            )
-    elif out.exists() or out.is_symlink():
-        raise ModelError(_("{out} is not a folder; name another place").format(out=out))
-
-
-@contextlib.contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A new folder on the same disk, gone afterwards if it was not renamed."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    except OSError as error:
-        raise ModelError(
-            _("{out} cannot be written ({reason}); name another place").format(out=out, reason=reason_of(error))
-        ) from None
-    try:
-        yield folder
-    except OSError as error:
-        raise ModelError(
-            _("{out} cannot be written ({reason}); make room or name another place").format(
-                out=out, reason=reason_of(error)
-            )
-        ) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _swap(made: Path, out: Path) -> None:
-    """Put the finished folder in place of what is there."""
-    umask = os.umask(0)
-    os.umask(umask)
-    made.chmod(0o777 & ~umask)
-    if out.is_dir():
-        old = made.with_name(f"{made.name}.old")
-        out.rename(old)
-        try:
-            made.rename(out)
-        except OSError:
-            old.rename(out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        made.rename(out)
 
 
 def _one_line(error: Exception) -> str:
