@@ -26,6 +26,7 @@ from retrieval.errors import ModelError
 from retrieval.messages import _, reason_of
 from retrieval.training.clip_words import TRICKY, Words, encoder, words_of
 from retrieval.training.placing import beside, check_place, swap
+from retrieval.training.straight import straight_attention
 from retrieval.types import FloatMatrix
 
 OPSET = 17
@@ -190,7 +191,7 @@ def _write_tower(side: nn.Module, inputs: Tensor, name: str, path: Path, model: 
     try:
         with torch.inference_mode(), _plain_attention():
             rows: FloatMatrix = side(inputs).float().numpy()
-        with torch.no_grad(), _plain_attention(), _quiet_tracing():
+        with torch.no_grad(), _plain_attention(), straight_attention(), _quiet_tracing():
             torch.onnx.export(
                 side, (inputs[:2],), str(traced), input_names=[name], output_names=["vectors"], opset_version=OPSET,
                 dynamic_axes={name: {0: "n"}, "vectors": {0: "n"}}, dynamo=False,

@@ -21,6 +21,7 @@ from retrieval.errors import ModelError, ModelNotFound  # noqa: E402
 from retrieval.training import clip_export  # noqa: E402
 from retrieval.training.clip_export import export_clip  # noqa: E402
 from retrieval.training.clip_words import TRICKY, encoder, words_of  # noqa: E402
+from retrieval.training.straight import straight_attention  # noqa: E402
 from tests.embedding.clip_makers import COCA, SMALL, write_clip_folder  # noqa: E402
 from tests.training.drawings import drawing  # noqa: E402
 
@@ -194,3 +195,22 @@ def test_a_tokenizer_of_the_hub_is_written_with_openclips_cleaning(tmp_path: Pat
     odd = HFTokenizer(str(tmp_path), context_length=12, strip_sep_token=True)
     with pytest.raises(ModelError, match="would be read otherwise"):
         words_of(odd, 12, "x")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_few_operations_is_attention(masked: bool) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.MultiheadAttention(24, 3, batch_first=True).eval()
+    rows, others = torch.randn(4, 7, 24), torch.randn(4, 5, 24)
+    mask = torch.full((7, 7), float("-inf")).triu(1) if masked else None
+    known = layer(rows, rows, rows, need_weights=False, attn_mask=mask)[0]
+    weighed = layer(rows, rows, rows)[1]
+    crossed = layer(rows, others, others, need_weights=False)[0]
+    padded = layer(rows, rows, rows, need_weights=False, key_padding_mask=torch.arange(7)[None].expand(4, 7) > 4)[0]
+    with straight_attention():
+        torch.testing.assert_close(layer(rows, rows, rows, need_weights=False, attn_mask=mask)[0], known)
+        torch.testing.assert_close(layer(rows, rows, rows)[1], weighed)
+        torch.testing.assert_close(layer(rows, others, others, need_weights=False)[0], crossed)
+        away = torch.arange(7)[None].expand(4, 7) > 4
+        torch.testing.assert_close(layer(rows, rows, rows, need_weights=False, key_padding_mask=away)[0], padded)
+    assert "straight" not in torch.nn.MultiheadAttention.forward.__qualname__
