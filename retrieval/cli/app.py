@@ -44,6 +44,7 @@ class _Commands(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         _prepare_streams()
         _spare_the_collector()
+        _spare_the_processors()
         use(language_for(os.environ, (sys.stdout, sys.stderr)))
         if current() != LANGUAGES[0]:
             from retrieval.cli.help import translate
@@ -103,6 +104,14 @@ def _spare_the_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _spare_the_processors() -> None:
+    """Let NumPy's threads sleep as soon as they wait, which they decide when NumPy is imported.
+
+    Else they spin for a while when there is nothing to do, and take a processor from the model that is being opened.
+    """
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # as a power of two of the processor's ticks; 26 without
 
 
 def _prepare_streams() -> None:
