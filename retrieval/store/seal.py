@@ -12,7 +12,7 @@ _MAGIC = b"sightsk1"
 _FIELDS = struct.Struct("<8s5q")
 _CHECKSUM = struct.Struct("<I")
 _LENGTH = _FIELDS.size + _CHECKSUM.size
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 
 
 class Seal(NamedTuple):
@@ -60,9 +60,10 @@ def check(file: BinaryIO) -> Seal:
     left = max(0, file.seek(0, 2) - _LENGTH)
     file.seek(0)
     checksum = 0
-    while left and (block := file.read(min(left, _BLOCK))):
-        checksum = zlib.crc32(block, checksum)
-        left -= len(block)
+    room = memoryview(bytearray(_BLOCK))  # one for all: fresh memory for each takes as long as the checksum
+    while left and (size := file.readinto(room[: min(left, _BLOCK)])):  # type: ignore[attr-defined]
+        checksum = zlib.crc32(room[:size], checksum)
+        left -= size
     tail = file.read()
     seal, expected = _unpacked(tail)
     if zlib.crc32(tail[: _FIELDS.size], checksum) != expected:
