@@ -27,7 +27,7 @@ class State:
         self._connection, self.version = connection, version
         self._mark: Mark | None = None
         self._gone: Keys | None = None
-        self._count: int | None = None
+        self._tally: tuple[int, int] | None = None
         self._index: IndexSpec | None = None
 
     @property
@@ -52,14 +52,16 @@ class State:
         return self._index
 
     @property
+    def tally(self) -> tuple[int, int]:
+        """The number and the sum of the active items' keys."""
+        if self._tally is None:
+            self._tally = tally(self._connection, self.mark)
+        return self._tally
+
+    @property
     def count(self) -> int:
         """How many items a search chooses from."""
-        if self._count is None:
-            sql = f"""SELECT (SELECT count(*) FROM items WHERE model_id = {ACTIVE})
-                - (SELECT count(*) FROM files f CROSS JOIN items i ON i.file_id = f.id
-                   WHERE f.gone AND i.model_id = {ACTIVE})"""
-            self._count = int(self._connection.execute(sql).fetchone()[0])
-        return self._count
+        return self.tally[0] - len(self.gone)
 
 
 def mark(connection: sqlite3.Connection) -> Mark:
