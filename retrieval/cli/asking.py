@@ -206,7 +206,8 @@ def asking(request: Request, *, explain: bool = False, briefly: bool = False) ->
         # Words of the model's own language, most likely; for others it would be the wrong text tower.
         ahead = briefly and request.match is not MatchName.words and any(text.isascii() for text in request.text or [])
         embedder = Polyglot(embedder_for(opened.manifest.spec, settings.device, briefly=ahead), language)
-        opened.use(settings.device)
+        # Deciding what is relevant asks a score of queries more.
+        opened.use(settings.device, briefly=briefly and options.cut.kind != "auto")
         from retrieval.search import Searcher
 
         searcher = Searcher(opened, embedder)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retrieval.config import IndexKind, IndexSpec
 from retrieval.store.exact import Exact
+from retrieval.store.nearest import FEW_OF_MANY, reach_of
 from retrieval.types import FloatMatrix, Keys, Matches
 
 faiss: Any = _faiss
@@ -25,9 +26,7 @@ POINTS_A_LIST = 40
 """Training vectors for each list: FAISS asks for 39."""
 MOST_LISTS = 4096
 MOST_TRAINED = 120_000
-FEW = 16_384
-WIDE = 64
-"""Up to so many neighbours a query costs what it was tuned for; beyond, more lists are looked at."""
+FEW = FEW_OF_MANY
 LINKS = 32
 _LEAST_NODES = 96
 """A walk of a graph keeps so many nodes in view: fewer suffice for what it was tuned by, not for other queries."""
@@ -130,8 +129,7 @@ class Approximate:
 
     def _reach(self, k: int, share: float) -> int:
         """How many lists or nodes to look at for k neighbours among a share of the vectors."""
-        wider = max(1.0, math.sqrt(k / WIDE)) / share
-        return int(max(1, min(self._most, math.ceil(self.spec.probes * wider))))
+        return max(1, min(self._most, reach_of(self.spec.probes, k, share)))
 
     @property
     def _most(self) -> int:

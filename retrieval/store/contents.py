@@ -56,13 +56,15 @@ class Contents:
             raise ValueError(f"k must be at least 1, not {k}")
         return self._index.search(rows, k, where, self._reader.model_id)
 
-    def use(self, device: Device) -> None:
+    def use(self, device: Device, *, briefly: bool = False) -> None:
         """Say what compares vectors: GPUs of FAISS where there are some (``auto``, ``cuda``), else the processor.
 
         A collection that is searched quickly as it is stays on the processor. Where a GPU is asked for and missing,
-        the first search leaves a line in ``notes``.
+        the first search leaves a line in ``notes``. ``briefly`` is for a process that only reads, asks a query or two
+        and ends: they are answered by the processor, without importing FAISS where that can be spared.
         """
         self._index.device = device
+        self._index.briefly = briefly and device != "cuda"
 
     def find_words(
         self, wanted: Sequence[str], unwanted: Sequence[str] = (), most: int = 1000, where: Where | None = None

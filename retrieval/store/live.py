@@ -15,6 +15,7 @@ from retrieval.errors import CollectionError, ModelMismatch
 from retrieval.messages import _, ngettext, reason_of
 from retrieval.store import committed as catalog
 from retrieval.store import exact, seal
+from retrieval.store.listed import SINGLE, Listed
 from retrieval.store.lock import SharedLock
 from retrieval.store.nearest import LARGE, nearest
 from retrieval.store.reader import OTHER_MODEL, Reader
@@ -46,11 +47,12 @@ class LiveIndex:
         self._writable = writable
         self._notes = notes
         self._lock = SharedLock()
-        self._index: Flat | Approximate | None = None
+        self._index: Flat | Approximate | Listed | None = None
         self._at: Mark | None = None
         self._training: int | None = None  # the generation that is being trained on
-        self._asked = False
+        self._asked = 0  # how many queries
         self.device: Device = "cpu"
+        self.briefly = False  # few will be asked, and FAISS is left out where it can be
         self._copied: OnGpu | None = None
         self._copying = threading.Lock()
         self._passed_over: IndexSpec | None = None  # a training of another process whose file was of no use
@@ -70,7 +72,9 @@ class LiveIndex:
                 gone, selected = state.gone, None
             else:
                 gone, selected = None, catalog.selected_keys(connection, where)
-            self._asked = True
+            self._asked += len(queries)
+            if self._asked > SINGLE:
+                self._stay()
             self._adopt(state.index, at)
             while True:
                 self._follow(connection, at)
@@ -82,9 +86,17 @@ class LiveIndex:
                     allowed = _allowed(self._index.keys, gone, selected)
                     return nearest(self._quickest(self._index), queries, k, allowed)
 
-    def _quickest(self, index: "Flat | Approximate") -> "VectorIndex":
+    def _stay(self) -> None:
+        """Take FAISS after all: more is asked than was expected."""
+        if self.briefly:
+            self.briefly = False
+            with self._lock.exclusive():
+                if isinstance(self._index, Listed):
+                    self._index = self._at = None
+
+    def _quickest(self, index: "Flat | Approximate | Listed") -> "VectorIndex":
         """Return the index, or what stands for it on a GPU; one below ``LARGE`` is quick enough as it is."""
-        if self.device == "cpu" or len(index) < LARGE:
+        if self.device == "cpu" or len(index) < LARGE or isinstance(index, Listed):
             return index
         from retrieval.store import gpu
 
@@ -116,6 +128,7 @@ class LiveIndex:
         self.refresh()
         with self._lock.shared():
             assert self._index is not None
+            assert not isinstance(self._index, Listed)  # which is for those who only read
             assert self._at is not None
             now = Seal(self._at.lineage, self._at.model_id, self._at.generation, self._index.total, self._index.dim)
             if anew or self._sealed() != now:
@@ -285,7 +298,8 @@ class LiveIndex:
                 other = sealed.lineage != at.lineage
                 self._rebuild(connection, at, _("the file was another collection's") if other else "")
                 return
-            self._index, sealed = vectors.load(self.path, at, catalog.index_spec(connection))
+            load = vectors.load_briefly if self.briefly and not self._writable else vectors.load
+            self._index, sealed = load(self.path, at, catalog.index_spec(connection))
         except FileNotFoundError:
             self._rebuild(connection, at)
             return
@@ -298,7 +312,7 @@ class LiveIndex:
             )
             return
         self._catch_up(connection, at, sealed.generation)
-        if catalog.tally(connection, at) != (len(self._index), int(self._index.keys.sum())):
+        if self._reader.state(connection).tally != (len(self._index), int(self._index.keys.sum())):
             self._rebuild(connection, at, _("the file did not hold the catalog's items"))
 
     def _rebuild(self, connection: sqlite3.Connection, at: Mark, why: str = "", write: bool = True) -> None:

@@ -1,5 +1,6 @@
 """What a collection asks of a vector index, and the same best k of any of them; no FAISS."""
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,10 @@ _EXTRA = 16
 _ROUNDING = 4e-6
 FEW = 4096
 """Up to so many selected vectors of a flat index are compared one by one rather than through its own scan."""
+FEW_OF_MANY = 16_384
+"""The same of an approximate index."""
+_WIDE = 64
+"""Up to so many neighbours a query costs what it was tuned for; beyond, more lists are looked at."""
 
 
 class VectorIndex(Protocol):
@@ -84,6 +89,18 @@ def nearest(index: VectorIndex, queries: FloatMatrix, k: int, allowed: Allowed |
         waiting = waiting[~settled]
         width = min(len(keys), 4 * width)
     return matches
+
+
+def reach_of(probes: int, k: int, share: float) -> int:
+    """Return how many lists or nodes to look at for k neighbours among a share of the vectors."""
+    return math.ceil(probes * max(1.0, math.sqrt(k / _WIDE)) / share)
+
+
+def best_of(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return where the k best scores stand, best first, or all of them where there are fewer."""
+    width = min(k, len(scores))
+    best = np.argpartition(-scores, width - 1)[:width] if width else np.empty(0, np.int64)
+    return best[np.argsort(-scores[best], kind="stable")]
 
 
 def _scan(index: VectorIndex, keys: Keys, queries: FloatMatrix, width: int) -> Matches:

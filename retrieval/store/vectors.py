@@ -12,8 +12,10 @@ from retrieval.config import IndexSpec
 from retrieval.messages import _
 from retrieval.store import durable, exact, seal
 from retrieval.store.flat import Flat, faiss_module, read_flat
+from retrieval.store.listed import Listed, read_lists
 from retrieval.store.records import Mark
 from retrieval.store.seal import IndexDamaged, Seal
+from retrieval.types import Keys
 
 if TYPE_CHECKING:
     from retrieval.store.approximate import Approximate
@@ -82,6 +84,23 @@ def load(path: Path, at: Mark, spec: IndexSpec) -> "tuple[Flat | Approximate, Se
             ahead.join()
 
 
+def load_briefly(path: Path, at: Mark, spec: IndexSpec) -> "tuple[Flat | Approximate | Listed, Seal]":
+    """Do what ``load`` does, without FAISS where it can be left out; good for a few queries.
+
+    Raises:
+        FileNotFoundError, IndexDamaged: as ``load``.
+    """
+    if spec.kind == "ivfpq":
+        with path.open("rb") as file:
+            lists = read_lists(file, at.dim, spec.lists)
+            if lists is not None:
+                found = seal.check(file)
+                if len(lists.keys) != found.vectors:
+                    raise IndexDamaged(_("it holds something else than it says"))
+                return Listed(spec, lists, _beside(path, at, found, np.sort(lists.keys))), found
+    return load(path, at, spec)
+
+
 def _read(file: BinaryIO, path: Path, at: Mark, spec: IndexSpec, found: Seal) -> "Flat | Approximate":
     from retrieval.store.approximate import Approximate, ids_of, spec_of
 
@@ -97,10 +116,15 @@ def _read(file: BinaryIO, path: Path, at: Mark, spec: IndexSpec, found: Seal) ->
     own = spec_of(codes, spec)
     if own is None:
         raise IndexDamaged(_("it is of another kind than the catalog says"))
+    return Approximate(own, codes, _beside(path, at, found, ids_of(codes)))
+
+
+def _beside(path: Path, at: Mark, found: Seal, keys: Keys) -> exact.Exact:
+    """Return the vectors beside an index that holds these keys, ascending."""
     try:
         beside = exact.load(path.with_name(exact.FILE), at, found.vectors)
     except FileNotFoundError:
         raise IndexDamaged(_("{name} is missing").format(name=exact.FILE)) from None
-    if not np.array_equal(ids_of(codes), beside.all_keys):
+    if not np.array_equal(keys, beside.all_keys):
         raise IndexDamaged(_("it does not belong to {name}").format(name=exact.FILE))
-    return Approximate(own, codes, beside)
+    return beside
