@@ -6,6 +6,7 @@
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.config import IndexKind, IndexSpec
+from retrieval.store import learned
 from retrieval.store.exact import Exact
 from retrieval.store.nearest import FEW_OF_MANY, reach_of
 from retrieval.types import FloatMatrix, Keys, Matches
@@ -26,10 +28,14 @@ POINTS_A_LIST = 40
 """Training vectors for each list: FAISS asks for 39."""
 MOST_LISTS = 4096
 MOST_TRAINED = 120_000
+_FOR_CODES = 4096
+"""Of these vectors so many are looked at for the codes: FAISS takes no more for 16 values."""
 FEW = FEW_OF_MANY
 LINKS = 32
 _LEAST_NODES = 96
 """A walk of a graph keeps so many nodes in view: fewer suffice for what it was tuned by, not for other queries."""
+_ASKED = 32
+"""So many queries are asked together while an index is tuned: FAISS keeps tables for each."""
 _SEED = 1234
 
 
@@ -174,20 +180,28 @@ def lists_for(count: int) -> int:
     return int(min(MOST_LISTS, max(16, 2 ** round(math.log2(2 * math.sqrt(max(1, count)))))))
 
 
-def empty(kind: IndexKind, sample: FloatMatrix, lists: int) -> tuple[IndexSpec, Any]:
-    """Return an index without vectors, trained on a sample ``(n, dim)``; a graph has no lists."""
-    dim = sample.shape[1]
-    metric = faiss.METRIC_INNER_PRODUCT
+def empty(kind: IndexKind, vectors: Exact, places: NDArray[np.int64], lists: int) -> tuple[IndexSpec, Any]:
+    """Return an index without vectors, trained on those at ``places``; a graph has no lists.
+
+    FAISS would be given all of them at once and make copies of its own.
+    """
+    dim, metric = vectors.dim, faiss.METRIC_INNER_PRODUCT
     if kind == "hnsw":
         graph = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, LINKS, metric)
         graph.hnsw.efConstruction = 80
-        graph.train(sample)
+        graph.train(learned.extremes(vectors, places))  # all it asks of a sample
         return IndexSpec(kind, probes=64), faiss.IndexIDMap2(graph)
     # Half a byte for each number: with a quarter, thousands of candidates must be compared to find what texts ask for.
     codes = f"PQ{dim}x4fs" if kind == "ivfpq" else "RaBitQfs"
     index = faiss.index_factory(dim, f"IVF{lists},{codes}", metric)
-    index.cp.niter, index.cp.seed = 8, _SEED
-    index.train(np.ascontiguousarray(sample))
+    index.quantizer.add(learned.centres(vectors, places, lists))
+    some = vectors.at(np.sort(np.random.default_rng(_SEED).permutation(places)[:_FOR_CODES]))
+    if kind == "ivfpq":
+        levels = learned.levels(some, index.pq.ksub)
+        faiss.copy_array_to_vector(levels.ravel(), index.pq.centroids)
+        index.is_trained = True
+    else:
+        index.train(some)
     return IndexSpec(kind, lists=lists, probes=8), index
 
 
@@ -224,32 +238,57 @@ def spec_of(codes: Any, told: IndexSpec) -> IndexSpec | None:  # noqa: ANN401 - 
     return IndexSpec(kind, lists, max(64, lists // 8), candidates=1024)
 
 
-def left_out(codes: Any, rows: FloatMatrix) -> float:  # noqa: ANN401 - a FAISS index
-    """Return the mean squared distance of vectors ``(n, dim)`` from what stands for them: a list's centre, or codes."""
+def filling_order(codes: Any, vectors: Exact) -> NDArray[np.int64]:  # noqa: ANN401 - a FAISS index
+    """Return the places of all vectors in the order in which they are best added: list by list, where there are any."""
+    if isinstance(codes, faiss.IndexIDMap2):
+        return np.arange(len(vectors.all_keys))
+    return learned.in_list_order(vectors, _centres_of(codes))
+
+
+def left_out(codes: Any, vectors: Exact, keys: Keys) -> float:  # noqa: ANN401 - a FAISS index
+    """Return the mean squared distance of vectors from what stands for them: a list's centre, or codes."""
+    standing = _standing(codes)
+    total = 0.0
+    for block in learned.blocks(keys):
+        rows = vectors.rows(block)
+        total += float(((rows - standing(rows)) ** 2).sum(dtype=np.float64))
+    return total / max(1, len(keys))
+
+
+def _standing(codes: Any) -> Callable[[FloatMatrix], FloatMatrix]:  # noqa: ANN401 - a FAISS index
     if isinstance(codes, faiss.IndexIDMap2):
         kept = faiss.downcast_index(faiss.downcast_index(codes.index).storage)
-        standing = kept.sa_decode(kept.sa_encode(rows))
-    else:
-        centres = faiss.downcast_index(codes.quantizer).reconstruct_n(0, codes.nlist)
-        standing = centres[codes.quantizer.search(rows, 1)[1][:, 0]]
-    return float(((rows - standing) ** 2).sum(axis=1).mean(dtype=np.float64))
+        return lambda rows: kept.sa_decode(kept.sa_encode(rows))
+    centres = _centres_of(codes)
+    return lambda rows: centres[learned.nearest_centres(centres, rows)]
+
+
+def _centres_of(codes: Any) -> FloatMatrix:  # noqa: ANN401 - a FAISS index
+    """Return the centres of an index's lists, ``(lists, dim) float32``."""
+    found: FloatMatrix = faiss.downcast_index(codes.quantizer).reconstruct_n(0, codes.nlist)
+    return found
 
 
 def nearest_exactly(exact: Exact, queries: FloatMatrix, own: Keys, k: int) -> Keys:
     """Return the keys of the exact k nearest of each query, ``(q, k)``, without its own; read block by block."""
-    keys = exact.keys
     best = np.full((len(queries), k), -np.inf, np.float32)
     found = np.full((len(queries), k), -1, np.int64)
-    for at in range(0, len(keys), 32_768):
-        block = keys[at : at + 32_768]
+    for block in learned.blocks(exact.keys):
         scores = queries @ exact.rows(block).T
         scores[own[:, None] == block[None, :]] = -np.inf
-        scores = np.concatenate([best, scores], axis=1)
-        known = np.concatenate([found, np.broadcast_to(block, (len(queries), len(block)))], axis=1)
-        order = np.argpartition(-scores, min(k, scores.shape[1] - 1), axis=1)[:, :k]
+        order = _first(scores, k)
+        scores = np.concatenate([best, np.take_along_axis(scores, order, 1)], axis=1)
+        known = np.concatenate([found, block[order]], axis=1)
+        order = _first(scores, k)
         best, found = np.take_along_axis(scores, order, 1), np.take_along_axis(known, order, 1)
     found[~np.isfinite(best)] = -1
     return found
+
+
+def _first(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return the places of the k greatest of each row, or of all where there are fewer, in any order."""
+    places: NDArray[np.int64] = np.argpartition(scores, max(0, scores.shape[1] - k), axis=1)[:, -k:]
+    return places
 
 
 def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: float) -> IndexSpec:
@@ -309,7 +348,8 @@ class _Tuner:
 
 def _share(index: Approximate, queries: FloatMatrix, own: Keys, truth: Keys) -> float:
     """Return the share of the right ten that the index finds, 0-1."""
-    found = index.candidates(queries, 11, None).keys
+    parts = [queries[at : at + _ASKED] for at in range(0, len(queries), _ASKED)]
+    found = np.concatenate([index.candidates(part, 11, None).keys for part in parts])
     hits = total = 0
     for right, given, mine in zip(truth, found, own, strict=True):
         kept = given[(given != mine) & (given >= 0)][:10]

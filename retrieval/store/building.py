@@ -10,7 +10,7 @@ import numpy as np
 
 from retrieval.config import IndexChoice, IndexKind, IndexSpec
 from retrieval.messages import _
-from retrieval.store import approximate, exact
+from retrieval.store import approximate, exact, freed, learned
 from retrieval.store import committed as catalog
 from retrieval.store.approximate import Approximate
 from retrieval.store.exact import Exact
@@ -37,7 +37,8 @@ _HELD_OUT = 400
 _KEYS = 17
 """Bytes of a vector's key, where it is kept and where it is looked up."""
 _LOOKED_AT = 4096
-_BLOCK = 16_384
+_FLUSHED = 8
+"""So many blocks of the catalog's vectors are written together: each time waits for the disk."""
 
 
 class Wanted(NamedTuple):
@@ -129,7 +130,7 @@ def strain(index: Approximate, keys: Keys) -> float:
     """Return how far vectors of these keys lie from what the codes remember of them; a sample of many is enough."""
     rng = np.random.default_rng(len(keys))
     some = np.sort(rng.choice(keys, min(_LOOKED_AT, len(keys)), replace=False))
-    return approximate.left_out(index.codes, index.rows(some))
+    return approximate.left_out(index.codes, index.exact, some)
 
 
 def _filled(connection: sqlite3.Connection, at: Mark, chosen: bool = False) -> Flat:
@@ -155,16 +156,20 @@ def train(
     """Return an index of all the catalog holds, of the kind of ``fresh``, trained and tuned; see ``tune``."""
     if fresh.kind == "flat":
         return _filled(connection, at, fresh.chosen)
+    freed.give_back()
     index = encoded(fresh, _copied(connection, at, file))
+    freed.give_back()
     tune(index, questions)
     return index
 
 
 def _copied(connection: sqlite3.Connection, at: Mark, file: Path | None) -> Exact:
     vectors = exact.create(file, at) if file is not None else Exact(at.dim)
-    for keys, rows in catalog.stored_vectors(connection, at):
+    for number, (keys, rows) in enumerate(catalog.stored_vectors(connection, at), 1):
         vectors.append(keys, rows)
-        vectors.flush()
+        if number % _FLUSHED == 0:
+            vectors.flush()
+    vectors.flush()
     return vectors
 
 
@@ -173,13 +178,11 @@ def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
     count = len(vectors.all_keys)
     lists = spec.lists or approximate.lists_for(count)
     most = min(count, approximate.MOST_TRAINED, max(approximate.POINTS_A_LIST * lists, 10_000))
-    sample = vectors.at(np.sort(np.random.default_rng(count).permutation(count)[:most]))
+    sample = np.sort(np.random.default_rng(count).permutation(count)[:most])
     made, codes = approximate.empty(
-        spec.kind, sample, spec.lists or min(lists, max(1, most // approximate.POINTS_A_LIST))
+        spec.kind, vectors, sample, spec.lists or min(lists, max(1, most // approximate.POINTS_A_LIST))
     )
-    del sample
-    for at in range(0, count, _BLOCK):
-        places = np.arange(at, min(count, at + _BLOCK))
+    for places in learned.blocks(approximate.filling_order(codes, vectors)):
         codes.add_with_ids(vectors.at(places), vectors.all_keys[places])
     settings = replace(spec, lists=made.lists, trained_on=count, probes=spec.probes or made.probes)
     index = Approximate(settings, codes, vectors)

@@ -11,7 +11,7 @@ from retrieval.store.records import Mark
 from retrieval.store.where import compile_where
 from retrieval.types import FloatMatrix, Keys, Where
 
-READ_BLOCK = 2048
+READ_BLOCK = 512
 ACTIVE = "(SELECT id FROM models WHERE state = 'active')"
 CHOSEN = f"FROM files f CROSS JOIN items i ON i.file_id = f.id WHERE NOT f.gone AND i.model_id = {ACTIVE}"
 """The items that a search chooses from."""
@@ -113,7 +113,7 @@ def stored_vectors(connection: sqlite3.Connection, at: Mark, after: int = -1) ->
         keys = np.array([row[0] for row in rows], np.int64)
         vectors = decoded([row[1] for row in rows], at.dim)
         sound = np.isfinite(vectors).all(axis=1)
-        yield keys[sound], vectors[sound]
+        yield (keys, vectors) if sound.all() else (keys[sound], vectors[sound])
 
 
 def tally(connection: sqlite3.Connection, at: Mark) -> tuple[int, int]:
