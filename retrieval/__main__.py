@@ -6,13 +6,15 @@ import sys
 
 def main() -> None:
     """Run the command with the arguments of the process; the first page of help needs next to no imports."""
-    if sys.argv[1:] in (["--help"], ["-h"]):
+    asked = sys.argv[1:]
+    if asked in ([], ["--help"], ["-h"]):
         from retrieval.help_page import NAME, print_page
 
         as_module = __name__ == "__main__" and __package__
         program = "python -m retrieval" if as_module else os.path.basename(sys.argv[0])  # noqa: PTH119
-        if (as_module or program == NAME) and print_page(program):
-            return
+        # Without arguments it is a wrong use, which the page puts right.
+        if (as_module or program == NAME) and print_page(program, sys.stdout if asked else sys.stderr):
+            sys.exit(0 if asked else 2)
     from retrieval.cli import app
 
     app()

@@ -9,6 +9,10 @@ import sys
 
 from retrieval.spoken import language_for
 
+TYPE_CHECKING = False  # `typing` takes as long to import as Python to start
+if TYPE_CHECKING:
+    from typing import TextIO
+
 NAME = "sightseek"
 WIDTHS = (80, 110)
 """Columns of a terminal that pages are kept for: what a pipe is taken for, and as wide as a page becomes at most."""
@@ -19,18 +23,18 @@ def page_file(language: str, columns: int) -> str:
     return os.path.join(os.path.dirname(__file__), "locale", language, f"help-{columns}.txt")  # noqa: PTH118, PTH120
 
 
-def print_page(program: str) -> bool:
-    """Print the page of help on stdout for a command called ``program``, if it is kept; return whether it was."""
+def print_page(program: str, stream: "TextIO | None") -> bool:
+    """Print the page of help for a command called ``program``, if it is kept; return whether it was."""
     columns = _columns()
-    if columns not in WIDTHS or sys.stdout is None or any(name.endswith("_COMPLETE") for name in os.environ):
+    if columns not in WIDTHS or stream is None or any(name.endswith("_COMPLETE") for name in os.environ):
         return False
     try:
         language = language_for(os.environ, (sys.stdout, sys.stderr))
         with open(page_file(language, columns), encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes long to import
             page = file.read().replace(NAME, program, 1)
-        page.encode(sys.stdout.encoding)
-        sys.stdout.write(page)
-        sys.stdout.flush()
+        page.encode(stream.encoding)
+        stream.write(page)
+        stream.flush()
     except (OSError, ValueError):  # a page, or a sign of it, that cannot be had or shown: Typer knows what to do
         return False
     return True

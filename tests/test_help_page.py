@@ -44,9 +44,9 @@ def test_the_kept_page_is_what_typer_prints(language: str, columns: int) -> None
 
 
 @pytest.mark.parametrize("program", [AS_SCRIPT, AS_MODULE])
-@pytest.mark.parametrize("option", ["--help", "-h"])
-def test_it_imports_next_to_nothing(program: str, option: str) -> None:
-    assert imported(program, option, SIGHTSEEK_LANG="zh", **UTF_8) <= {
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_it_imports_next_to_nothing(program: str, arguments: list[str]) -> None:
+    assert imported(program, *arguments, SIGHTSEEK_LANG="zh", **UTF_8) <= {
         "retrieval",
         "retrieval.__main__",
         "retrieval.help_page",
@@ -64,6 +64,15 @@ def test_any_width_gives_typers_page(language: str, columns: str | None) -> None
     environment = {"SIGHTSEEK_LANG": language, **UTF_8} | ({} if columns is None else {"COLUMNS": columns})
     ours, theirs = ran(AS_SCRIPT, "--help", **environment), as_typer_prints("--help", **whole(environment))
     assert (ours.returncode, ours.stdout, ours.stderr) == (0, theirs.stdout, b"")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("columns", ["80", "100", "200"])
+def test_without_arguments_it_is_a_wrong_use(language: str, columns: str) -> None:
+    environment = whole({"SIGHTSEEK_LANG": language, "COLUMNS": columns, **UTF_8})
+    ours, theirs = ran(AS_SCRIPT, **environment), as_typer_prints(**environment)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
+    assert ours.stderr == page(language, int(columns))
 
 
 @pytest.mark.parametrize("columns", ["80", "100"])
