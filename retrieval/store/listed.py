@@ -119,6 +119,11 @@ class Listed:
             reach *= 4
 
 
+def beginning_of(dim: int, lists: int) -> int:
+    """Return how many bytes the file begins with, all that is read of it but the keys: up to the last centre."""
+    return 2 * _HEAD.size + 3 * _SIZE.size + 4 * dim * lists
+
+
 def read_lists(file: BinaryIO, dim: int, lists: int) -> Lists | None:
     """Read so many lists of vectors of length ``dim`` from what FAISS wrote; ``None`` if this is anything else.
 

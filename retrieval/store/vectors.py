@@ -2,7 +2,6 @@
 
 import os
 import threading
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,9 +11,9 @@ from retrieval.config import IndexSpec
 from retrieval.messages import _
 from retrieval.store import durable, exact, seal
 from retrieval.store.flat import Flat, faiss_module, read_flat
-from retrieval.store.listed import Listed, read_lists
+from retrieval.store.listed import Listed, beginning_of, read_lists
 from retrieval.store.records import Mark
-from retrieval.store.seal import IndexDamaged, Seal
+from retrieval.store.seal import IndexDamaged, Seal, Sealing
 from retrieval.types import Keys
 
 if TYPE_CHECKING:
@@ -45,19 +44,14 @@ def save(path: Path, index: "Flat | Approximate", at: Mark) -> None:
 
 def _write(file: BinaryIO, index: "Flat | Approximate", at: Mark) -> None:
     """Write the index as FAISS does, followed by a seal that ``faiss.read_index`` does not look at."""
-    checksum = 0
-
-    def sink(block: bytes | memoryview) -> None:
-        nonlocal checksum
-        checksum = zlib.crc32(block, checksum)
-        file.write(block)
-
     if isinstance(index, Flat):
-        index.write(sink)
+        sealing = Sealing(file)
+        index.write(sealing.write)
     else:
         faiss = faiss_module()
-        faiss.write_index(index.codes, faiss.PyCallbackIOWriter(sink))
-    file.write(Seal(at.lineage, at.model_id, at.generation, index.total, index.dim).pack(checksum))
+        sealing = Sealing(file, beginning_of(index.dim, index.spec.lists) if index.spec.kind == "ivfpq" else 0)
+        faiss.write_index(index.codes, faiss.PyCallbackIOWriter(sealing.write))
+    sealing.end(Seal(at.lineage, at.model_id, at.generation, index.total, index.dim))
 
 
 def load(path: Path, at: Mark, spec: IndexSpec) -> "tuple[Flat | Approximate, Seal]":
@@ -94,7 +88,8 @@ def load_briefly(path: Path, at: Mark, spec: IndexSpec) -> "tuple[Flat | Approxi
         with path.open("rb") as file:
             lists = read_lists(file, at.dim, spec.lists)
             if lists is not None:
-                found = seal.check(file)
+                # The codes are not read, and the keys are held against those of the vectors and of the catalog.
+                found = seal.check_beginning(file, beginning_of(at.dim, spec.lists))
                 if len(lists.keys) != found.vectors:
                     raise IndexDamaged(_("it holds something else than it says"))
                 return Listed(spec, lists, _beside(path, at, found, np.sort(lists.keys))), found
