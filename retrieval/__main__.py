@@ -1,5 +1,6 @@
 """Where the command begins, and ``python -m retrieval``, which is the same."""
 
+import gc
 import os
 import sys
 
@@ -17,7 +18,10 @@ def main() -> None:
             sys.exit(0 if asked else 2)
     from retrieval.cli import app
 
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # the process ends: to look for cycles among all that it holds takes longer than to let go of it
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def test_it_imports_next_to_nothing(program: str, arguments: list[str]) -> None:
         "retrieval.spoken",
         "importlib",
         "encodings.utf_8",
+        "gc",
     }
 
 
