@@ -1,5 +1,6 @@
 """What a run has still to embed, kept on the disk, so that files to come take no memory while others are read."""
 
+import heapq
 import json
 import os
 import tempfile
@@ -79,8 +80,10 @@ class Work(NamedTuple):
     described: list[Entry]
 
 
-def work_of(todo: Plan, owner: Owner, folder: Path) -> Work:
+def work_of(todo: Plan, new: Iterable[Task], owner: Owner, folder: Path) -> Work:
     """Return what is to be embedded and read again; ``todo`` and what ``owner`` holds are not needed any more.
+
+    ``new`` are tasks beside those of ``todo``, ordered by path.
 
     Raises:
         CollectionError: the disk is full.
@@ -91,7 +94,8 @@ def work_of(todo: Plan, owner: Owner, folder: Path) -> Work:
             copies[copy.origin].append((copy, owner(copy.entry)))
     heading = headings(todo)
     tasks = (Task(entry, owner(entry), heading(entry)) for entry in todo.to_embed())
-    return Work(Backlog(tasks, folder), dict(copies), todo.described)
+    ordered = heapq.merge(tasks, new, key=lambda task: task.entry.raw)
+    return Work(Backlog(ordered, folder), dict(copies), todo.described)
 
 
 def headings(todo: Plan) -> Callable[[Entry], Heading]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from indexer.sources import Findings, absolute, choose_roots, in_one_line, look
 from retrieval.embedding import Embedder
 from retrieval.errors import CollectionError, ModelError
 from retrieval.messages import _, ngettext
-from retrieval.store import Collection, FileRecord
+from retrieval.store import Collection, Entry, FileRecord
 from retrieval.types import FloatMatrix
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ class _Run(Step):
         if isinstance(work, bool):
             return work
         from indexer.working import Worker
+        from retrieval.store.freed import give_back
 
+        give_back()  # of what planning took
         return Worker(*self.given).do(work)
 
     def _prepare(self, sources: Sequence[Path], *, reembed: bool) -> "Work | bool":
@@ -136,7 +139,7 @@ class _Run(Step):
         Where nothing is left, that is whether the run came to its end. The lists of all files there are, which planning
         needs, are gone once this returns.
         """
-        options, summary = self._options, self._summary
+        options = self._options
         known = sorted(self._collection.sources(), key=lambda source: source.id)
         roots = choose_roots(known, absolute(sources), everything=reembed, exclude=options.exclude)
         unbegun = reembed and options.dry_run  # so the catalog still speaks of the old model
@@ -144,11 +147,19 @@ class _Run(Step):
         found = look(roots, self._collection, options.exclude, self._stop, whole=whole)
         if found is None:
             return False
-        records = [record._replace(embedded=False) for record in found.records] if unbegun else found.records
+        with closing(found):
+            return self._planned(found, of_old=unbegun, reembed=reembed)
+
+    def _planned(self, found: Findings, *, of_old: bool, reembed: bool) -> "Work | bool":
+        """Plan what was found, and do what needs no embedding; with ``of_old`` records are of another model."""
+        options, summary = self._options, self._summary
+        records = [record._replace(embedded=False) for record in found.records] if of_old else found.records
+        if not reembed:
+            found.tell_apart(self._digest)
         todo = plan(
-            found.entries,
+            (one.entry for one in found.entries.others()),
             records,
-            self._digest,
+            lambda path: found.entries.digest_of(path) or self._digest(path),
             rest=found,
             retry_failed=options.retry_failed,
             again=frozenset() if options.again is None else self._collection.file_ids(options.again),
@@ -162,23 +173,34 @@ class _Run(Step):
         if options.dry_run:
             _count(todo, summary)
             _count_embedding(todo, summary)
+            summary.added += found.entries.count_alone()
             return not self._stop()
-        owner = self._mark_sources(found)
+        return self._left(todo, found)
+
+    def _left(self, todo: Plan, found: Findings) -> "Work | bool":
+        """Do of a plan what needs no embedding, and return what is left; whether all was done where nothing is."""
+        ids = self._mark_sources(found)
+
+        def owner(entry: Entry) -> int:
+            return ids[found.entries.root_of(entry)]
+
         self._apply(todo, owner)
-        _count(todo, summary)
-        if todo.nothing_to_read():
+        _count(todo, self._summary)
+        if todo.nothing_to_read() and not found.entries.count_alone():
             return True
         from indexer.backlog import work_of
+        from indexer.commit import Task
 
-        return work_of(todo, owner, self._collection.folder)
+        new = (Task(entry, ids[root], "added") for entry, root in found.entries.alone())
+        return work_of(todo, new, owner, self._collection.folder)
 
     def _digest(self, path: Path) -> bytes:
         from retrieval.embedding.stream import content_digest
 
         return content_digest(path, cancelled=self._stop)
 
-    def _mark_sources(self, found: Findings) -> "Owner":
-        """Add new sources, record which are there, and return which source an entry belongs to."""
+    def _mark_sources(self, found: Findings) -> list[int]:
+        """Add new sources, record which are there, and return the source of each root that entries are of."""
         ids: dict[Path, int] = {}
         offline = {source.id: source.offline for source in self._collection.sources()}
         for roots, is_offline in ((found.online, False), (found.offline, True)):
@@ -189,7 +211,7 @@ class _Run(Step):
                 ids[root.path] = source_id
                 if offline.get(source_id, False) != is_offline:
                     self._collection.set_offline(source_id, is_offline)
-        return lambda entry: ids[found.roots[entry.raw].path]
+        return [ids[root.path] for root in found.roots]
 
     def _apply(self, todo: Plan, owner: "Owner") -> None:
         """Do what needs no embedding, in one transaction."""

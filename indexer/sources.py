@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
@@ -12,9 +13,13 @@ from indexer.scan import Listing, scan, walk
 from retrieval.errors import RetrievalError
 from retrieval.media.suffixes import MEDIA_SUFFIXES
 from retrieval.messages import _
-from retrieval.store import Collection, Entry, FileRecord, Source, paths
+from retrieval.store import Collection, FileRecord, Source, paths
+from retrieval.store.gathered import Gathered
 from retrieval.store.records import Standing
 from retrieval.store.standing import Census
+
+MANY = 1000
+"""From so many entries on it pays to tell apart those that are like no other file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +40,15 @@ class Root:
 class Findings(Rest):
     """What the walks found, less what they found just as the catalog has it: of that ``same`` counts the files.
 
-    ``records`` are those the walks should have met, ``roots`` tells by the bytes of an entry's path whose walk came to
-    it first.
+    ``records`` are those the walks should have met. ``entries`` are kept on the disk until ``close``, each under the
+    number of the root in ``roots`` whose walk came to it first.
     """
 
     collection: Collection
-    entries: list[Entry] = field(default_factory=list)
+    entries: Gathered = field(default_factory=Gathered)
     records: list[FileRecord] = field(default_factory=list)
     same: int = 0
-    roots: dict[bytes, Root] = field(default_factory=dict)
+    roots: list[Root] = field(default_factory=list)
     problems: dict[Path, str] = field(default_factory=dict)
     online: list[Root] = field(default_factory=list)
     offline: list[Root] = field(default_factory=list)
@@ -77,7 +82,7 @@ class Findings(Rest):
         self.records.extend(one for one in self.collection.records_within(root.top) if one.id not in known)
         if exclude is not None:
             for entry in scan(root.path, exclude, self.problems.__setitem__, within=root.within):
-                self._take(root, entry)
+                self.entries.add(entry, self._number(root))
                 yield
 
     def compare(self, root: Root, exclude: Sequence[str]) -> Iterator[None]:
@@ -91,16 +96,31 @@ class Findings(Rest):
                 as_known, as_found = set(known), set(listing.files)
                 for file in listing.files:
                     if file not in as_known:
-                        self._take(root, listing.entry(file))
+                        self.entries.add(listing.entry(file), self._number(root))
                 self.records.extend(self.collection.records_at(one[0] for one in known if one not in as_found))
                 self.same += len(as_known & as_found)
             yield
 
-    def _take(self, root: Root, entry: Entry) -> None:
-        """Keep an entry unless another root's walk came to it before."""
-        if entry.raw not in self.roots:
-            self.roots[entry.raw] = root
-            self.entries.append(entry)
+    def tell_apart(self, digest: Callable[[Path], bytes]) -> None:
+        """Find out which entries have nothing to do with any other file, so that nobody need compare them again.
+
+        It is worth its time where there are many, as when a source is new. ``digest`` gives that of a file's content.
+        """
+        if len(self.entries) < MANY:
+            return
+        known = any(self.collection.sources_with_files())
+        others = self.elsewhere(self.entries.sizes()) if known else ()
+        sizes = {record.size_bytes for record in (*self.records, *others)}
+        self.entries.tell_apart((record.raw for record in self.records), sizes, digest)
+
+    def close(self) -> None:
+        """Let go of the entries; safe to call twice."""
+        self.entries.close()
+
+    def _number(self, root: Root) -> int:
+        if not self.roots or self.roots[-1] is not root:
+            self.roots.append(root)
+        return len(self.roots) - 1
 
 
 def _standing(census: Census, listing: Listing) -> list[Standing]:
@@ -162,6 +182,19 @@ def look(
         RetrievalError: a given path does not exist and nothing is known of it.
     """
     found = Findings(collection)
+    with ExitStack() as undo:
+        undo.callback(found.close)
+        if not _looked(roots, found, exclude, stop, whole=whole):
+            return None
+        undo.pop_all()
+    return found
+
+
+def _looked(
+    roots: Sequence[Root], found: Findings, exclude: Sequence[str], stop: Callable[[], bool], *, whole: bool
+) -> bool:
+    """Walk the roots in turn; return whether that came to its end."""
+    collection = found.collection
     holding = collection.sources_with_files()
     whole = whole or any(is_inside(one.top, other.top) for one, other in permutations(roots, 2))
     for root in roots:
@@ -179,8 +212,8 @@ def look(
         else:
             walked = found.compare(root, exclude)
         if any(stop() for _step in walked):
-            return None
-    return found
+            return False
+    return True
 
 
 def _no_such(root: Root) -> RetrievalError:

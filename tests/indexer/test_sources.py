@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexer import sources
 from indexer.plan import Plan, is_behind, plan
 from indexer.scan import scan
 from indexer.sources import Findings, Root, look
@@ -76,7 +77,8 @@ def found(collection: Collection, roots: list[Root], *, whole: bool) -> Findings
 
 
 def planned(findings: Findings) -> Plan:
-    return plan(findings.entries, findings.records, lambda path: path.read_bytes().ljust(8), rest=findings)
+    entries = [one.entry for one in findings.entries.others()]
+    return plan(entries, findings.records, lambda path: path.read_bytes().ljust(8), rest=findings)
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,6 +101,13 @@ def test_a_comparison_leaves_the_same_to_do_as_all_of_both(tmp_path_factory, spe
         settled = [pair for pair in everything.same if not is_behind(*pair)]
         assert less.same == len(settled)
         assert rest == replace(everything, same=[pair for pair in everything.same if is_behind(*pair)])
+        told = found(collection, roots, whole=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sources, "MANY", 0)
+            told.tell_apart(lambda path: path.read_bytes().ljust(8))
+        parted, alone = planned(told), [one.entry for one in told.entries.alone()]
+        assert sorted([*parted.new, *alone]) == sorted(rest.new)
+        assert replace(parted, new=[]) == replace(rest, new=[])
 
 
 def test_of_unchanged_files_nothing_is_kept(tmp_path, spec):
@@ -106,7 +115,7 @@ def test_of_unchanged_files_nothing_is_kept(tmp_path, spec):
     with Collection.create(tmp_path / "collection", spec) as collection:
         store(collection, tmp_path)
         less = found(collection, [Root(tmp_path, 1)], whole=False)
-        assert (less.same, less.entries, less.records, less.roots) == (50, [], [], {})
+        assert (less.same, len(less.entries), less.records, less.roots) == (50, 0, [], [])
 
 
 def test_folders_that_are_not_walked_are_compared_too(tmp_path, spec):
@@ -124,7 +133,7 @@ def test_folders_that_are_not_walked_are_compared_too(tmp_path, spec):
         less = found(collection, [Root(tmp_path, source)], whole=False)
         assert less.same == 1
         assert [record.path.name for record in less.records] == ["b.jpg", "c.jpg"]
-        assert [entry.path for entry in less.entries] == [tmp_path / "out/c.jpg"]
+        assert [one.entry.path for one in less.entries.others()] == [tmp_path / "out/c.jpg"]
         todo = planned(less)
         assert [record.path.name for record in todo.gone] == ["b.jpg"]
         assert [pair.entry.path.name for pair in todo.moved] == ["c.jpg"]
