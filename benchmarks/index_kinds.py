@@ -84,7 +84,7 @@ def fitted(kind: IndexKind, vectors: exact.Exact, texts: FloatMatrix) -> tuple[A
     """Return a trained and tuned index over vectors, and the seconds that took."""
     started = time.perf_counter()
     index = building.encoded(IndexSpec(kind), vectors)
-    building.tune(index, lambda: texts)
+    building.tune(index, texts)
     return index, time.perf_counter() - started
 
 

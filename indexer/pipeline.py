@@ -68,13 +68,19 @@ def index(
 
 
 def _questions(embedder: Embedder) -> FloatMatrix:
-    """Return vectors of sentences as people might ask, which an approximate index is tuned by beside pictures."""
+    """Return vectors of sentences as people might ask, which an approximate index is tuned by beside pictures.
+
+    The model is let go of then: the training that follows needs memory, and nothing is embedded any more.
+    """
+    from retrieval.embedding.base import release
     from retrieval.labels.banks import builtin_sentences
 
     try:
         return embedder.embed_texts(builtin_sentences().sentences)
     except ModelError:  # a model that cannot take them all is tuned by pictures alone
         return np.empty((0, embedder.dim), np.float32)
+    finally:
+        release(embedder)
 
 
 def _begin(collection: Collection, embedder: Embedder, options: IndexOptions) -> bool:

@@ -74,6 +74,13 @@ def tells_cells(embedder: Embedder) -> TypeGuard[CellEmbedder]:
     return getattr(embedder, "cells", None) is not None
 
 
+def release(embedder: Embedder) -> None:
+    """Let an embedder that can (it has a method ``release``) go of its model; what it embeds next loads it again."""
+    let_go = getattr(embedder, "release", None)
+    if let_go is not None:
+        let_go()
+
+
 class ImageInput(ABC):
     """The part of an embedder between a picture and ``embed_pixels``, equal for all models."""
 

@@ -114,6 +114,11 @@ class OnnxEmbedder(ImageInput):
             return []
         return cut_note(text, lambda part: self._encode(part).ids)
 
+    def release(self) -> None:
+        """Let go of both towers with the memory they work in; the next batch loads its own again."""
+        with self._lock:
+            self._image = self._text = None
+
     @property
     def _most_characters(self) -> int:
         return _MAX_CHARACTERS_PER_TOKEN * self.folder.text.context_length

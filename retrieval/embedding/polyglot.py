@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.embedding.base import Embedder
+from retrieval.embedding.base import Embedder, release
 from retrieval.embedding.languages import language_of, languages
 from retrieval.embedding.onnx import OnnxEmbedder
 from retrieval.errors import ModelMismatch, ModelNotFound
@@ -64,6 +64,12 @@ class Polyglot:
         if name == "_embedder":  # not there yet: the object is being copied or made
             raise AttributeError(name)
         return getattr(self._embedder, name)
+
+    def release(self) -> None:
+        """Let go of memory that can be had again, the second tower's too."""
+        with self._lock:
+            self._tower = None
+        release(self._embedder)
 
     @property
     def batch_size(self) -> int:

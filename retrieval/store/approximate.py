@@ -6,7 +6,7 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.config import IndexKind, IndexSpec
-from retrieval.store import learned
+from retrieval.store import freed, learned
 from retrieval.store.exact import Exact
 from retrieval.store.nearest import FEW_OF_MANY, reach_of
 from retrieval.types import FloatMatrix, Keys, Matches
@@ -32,9 +32,11 @@ _FOR_CODES = 4096
 """Of these vectors so many are looked at for the codes: FAISS takes no more for 16 values."""
 FEW = FEW_OF_MANY
 LINKS = 32
+_GRAPH_BLOCK = 16_384
+"""So many vectors are added to a graph together: each time, FAISS makes a lock for every node."""
 _LEAST_NODES = 96
 """A walk of a graph keeps so many nodes in view: fewer suffice for what it was tuned by, not for other queries."""
-_ASKED = 32
+_ASKED = 16
 """So many queries are asked together while an index is tuned: FAISS keeps tables for each."""
 _SEED = 1234
 
@@ -238,11 +240,11 @@ def spec_of(codes: Any, told: IndexSpec) -> IndexSpec | None:  # noqa: ANN401 - 
     return IndexSpec(kind, lists, max(64, lists // 8), candidates=1024)
 
 
-def filling_order(codes: Any, vectors: Exact) -> NDArray[np.int64]:  # noqa: ANN401 - a FAISS index
-    """Return the places of all vectors in the order in which they are best added: list by list, where there are any."""
+def filling(codes: Any, vectors: Exact) -> Iterator[NDArray[np.int64]]:  # noqa: ANN401 - a FAISS index
+    """Yield the places of all vectors in blocks as they are best added: list by list, where there are any."""
     if isinstance(codes, faiss.IndexIDMap2):
-        return np.arange(len(vectors.all_keys))
-    return learned.in_list_order(vectors, _centres_of(codes))
+        return learned.blocks(np.arange(len(vectors.all_keys)), _GRAPH_BLOCK)
+    return learned.list_by_list(vectors, _centres_of(codes))
 
 
 def left_out(codes: Any, vectors: Exact, keys: Keys) -> float:  # noqa: ANN401 - a FAISS index
@@ -299,6 +301,7 @@ def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: fl
     What reaches the target nowhere is given the most.
     """
     truth = _Tuner(index, groups)
+    freed.give_back()
     chosen: IndexSpec | None = None
     for candidates in (8, 16, 32, 64, 128) if index.spec.kind == "hnsw" else (64, 128, 256, 512, 1024):
         most = truth.most_probes()

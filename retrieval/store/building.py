@@ -10,7 +10,7 @@ import numpy as np
 
 from retrieval.config import IndexChoice, IndexKind, IndexSpec
 from retrieval.messages import _
-from retrieval.store import approximate, exact, freed, learned
+from retrieval.store import approximate, exact, freed
 from retrieval.store import committed as catalog
 from retrieval.store.approximate import Approximate
 from retrieval.store.exact import Exact
@@ -156,10 +156,13 @@ def train(
     """Return an index of all the catalog holds, of the kind of ``fresh``, trained and tuned; see ``tune``."""
     if fresh.kind == "flat":
         return _filled(connection, at, fresh.chosen)
+    freed.keep_large_apart()
+    vectors, asked = _copied(connection, at, file), questions()
+    connection.execute("PRAGMA shrink_memory")  # SQLite keeps pages of what it read, which is read no more
     freed.give_back()
-    index = encoded(fresh, _copied(connection, at, file))
+    index = encoded(fresh, vectors)
     freed.give_back()
-    tune(index, questions)
+    tune(index, asked)
     return index
 
 
@@ -182,7 +185,7 @@ def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
     made, codes = approximate.empty(
         spec.kind, vectors, sample, spec.lists or min(lists, max(1, most // approximate.POINTS_A_LIST))
     )
-    for places in learned.blocks(approximate.filling_order(codes, vectors)):
+    for places in approximate.filling(codes, vectors):
         codes.add_with_ids(vectors.at(places), vectors.all_keys[places])
     settings = replace(spec, lists=made.lists, trained_on=count, probes=spec.probes or made.probes)
     index = Approximate(settings, codes, vectors)
@@ -190,17 +193,16 @@ def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
     return index
 
 
-def tune(index: Approximate, questions: Callable[[], FloatMatrix]) -> None:
+def tune(index: Approximate, asked: FloatMatrix) -> None:
     """Give an index the settings that reach the target recall on held-out queries at the least cost.
 
-    Held out are pictures of the index itself, each of which does not count for its own query, and ``questions()``
-    ``(q, dim)`` of another kind, as the texts people ask with: these lie elsewhere than pictures do.
+    Held out are pictures of the index itself, each of which does not count for its own query, and what is ``asked``
+    ``(q, dim)``, of another kind, as the texts people ask with: these lie elsewhere than pictures do.
     """
     keys = index.keys
     rng = np.random.default_rng(len(keys))
     own = np.sort(rng.choice(keys, min(_HELD_OUT, len(keys)), replace=False))
     groups = [(index.rows(own), own)]
-    asked = questions()
     if len(asked):
         some = asked[rng.permutation(len(asked))[:_HELD_OUT]].astype(np.float32)
         groups.append((some, np.full(len(some), -1, np.int64)))

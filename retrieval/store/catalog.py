@@ -62,6 +62,10 @@ class Catalog:
         with self.begin() as connection:
             connection.execute(sa.update(meta).values(index_spec=json.dumps(asdict(spec))))
 
+    def shrink(self) -> None:
+        """Let go of the pages SQLite keeps in memory; it reads them again when they are asked for."""
+        self.dbapi.execute("PRAGMA shrink_memory")
+
     def reindex(self) -> None:
         """Build SQLite's own indexes anew."""
         with self.begin() as connection:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from retrieval.store.exact import Exact
 from retrieval.types import FloatMatrix
 
-BLOCK = 1024
-"""So many vectors are looked at together: a few megabytes with all that is computed of them."""
+BLOCK = 256
+"""So many vectors are looked at together: a megabyte or two with all that is computed of them."""
 _ROUNDS = 8
 _SETTLED = 30
 _SPREAD = 0.4
@@ -57,14 +57,26 @@ def nearest_centres(found: FloatMatrix, rows: FloatMatrix) -> NDArray[np.int64]:
     return nearest
 
 
-def in_list_order(vectors: Exact, found: FloatMatrix) -> Places:
-    """Return all places by the centre their vectors are nearest to, and ascending for each.
+def list_by_list(vectors: Exact, found: FloatMatrix) -> Iterator[Places]:
+    """Yield all places in blocks of whole lists: those whose vectors are nearest to a centre, then to the next one.
 
-    Lists that are filled one after the other leave no gaps in memory, as those that grow in turn do.
+    Lists that are filled at once leave no gaps in memory, as those that grow in turn do.
     """
-    everything = np.arange(len(vectors.all_keys))
-    nearest = [nearest_centres(found, vectors.at(block)).astype(np.int32) for block in blocks(everything)]
-    return np.argsort(np.concatenate(nearest), kind="stable")
+    order, ends = _by_list(vectors, found)
+    begun = 0
+    for end, after in zip(ends, [*ends[1:], np.inf], strict=True):
+        if after - begun > BLOCK and end > begun:
+            yield from blocks(order[begun:end])
+            begun = end
+
+
+def _by_list(vectors: Exact, found: FloatMatrix) -> tuple[Places, Places]:
+    """Return all places by the centre their vectors are nearest to, and where those of each centre end."""
+    parts = [
+        nearest_centres(found, vectors.at(block)).astype(np.int32) for block in blocks(np.arange(len(vectors.all_keys)))
+    ]
+    nearest = np.concatenate(parts)
+    return np.argsort(nearest, kind="stable"), np.cumsum(np.bincount(nearest, minlength=len(found)))
 
 
 def levels(rows: FloatMatrix, count: int) -> FloatMatrix:

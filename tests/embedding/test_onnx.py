@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.embedding.base import cut_note, normalise, usable
+from retrieval.embedding.base import cut_note, normalise, release, usable
 from retrieval.embedding.onnx import OnnxEmbedder
 from retrieval.errors import ModelError
 from tests.model_makers import COLOURS, POISON, plain, rewrite_settings, write_tiny_model
@@ -78,6 +78,16 @@ def test_indexing_loads_the_image_tower_alone(folder: Path):
     assert embedder.embed_pixels(pictures(1)).shape == (1, 64)
     with pytest.raises(ModelError, match=r"(text\.onnx|tokenizer\.json) is missing"):
         embedder.embed_texts(["red"])
+
+
+def test_what_is_released_comes_again(folder: Path):
+    embedder = OnnxEmbedder(folder, "x", "cpu")
+    before = embedder.embed_texts(["red"]), embedder.embed_pixels(pictures(2))
+    release(embedder)
+    assert (embedder._image, embedder._text) == (None, None)
+    np.testing.assert_array_equal(embedder.embed_texts(["red"]), before[0])
+    np.testing.assert_array_equal(embedder.embed_pixels(pictures(2)), before[1])
+    assert embedder._text is not None
 
 
 @pytest.mark.parametrize("file", ["image.onnx", "text.onnx", "tokenizer.json"])
