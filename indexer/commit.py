@@ -69,7 +69,7 @@ class Committer:
             self.flush()
         if now - self._saved_s >= self._options.save_s:
             self.flush()
-            self._collection.save_index()
+            self._collection.save_index(meanwhile=True)
             self._saved_s = time.monotonic()
 
     def suspicious(self) -> bool:

@@ -230,15 +230,17 @@ class Collection(Contents):
         """
         return self._index.is_settled()
 
-    def save_index(self) -> None:
+    def save_index(self, *, meanwhile: bool = False) -> None:
         """Write the vector index to disk, as of the last commit.
+
+        ``meanwhile`` says that more will be written: an exact index is then not taken into memory for it.
 
         Raises:
             CollectionError: it cannot be written; the former file stays, and nothing is lost.
         """
         catalog = self._writable()
         with self._writing:
-            catalog.prune(self._index.prunable(self._index.save()))
+            catalog.prune(self._index.prunable(self._index.save(meanwhile=meanwhile)))
 
     def fit_index(
         self,
@@ -267,6 +269,8 @@ class Collection(Contents):
         catalog = self._writable()
         with self._fitting:
             asked = questions or (lambda: np.empty((0, self.manifest.spec.dim), np.float32))
+            with self._writing:
+                catalog.shrink()
             spec = self._index.fit(choice, asked, memory_mb, recall)
             if spec is None:
                 return False

@@ -27,6 +27,10 @@ def faiss_module() -> Any:  # noqa: ANN401 - its stubs do not know what its Pyth
     return faiss
 
 
+class Miscounted(Exception):
+    """Other than as many vectors came as were announced: some of the catalog are damaged."""
+
+
 class Flat:
     """Exact search by inner product over all vectors.
 
@@ -106,12 +110,7 @@ class Flat:
             faiss = faiss_module()
             faiss.write_index(self._codes, faiss.PyCallbackIOWriter(sink))
             return
-        for kind in _KINDS:
-            sink(_HEAD.pack(kind, self.dim, len(self), _UNUSED, _UNUSED, True, _INNER_PRODUCT))
-        for array in (self._stored, self._placed):
-            sink(_COUNT.pack(array.size))
-            if array.size:
-                sink(np.ascontiguousarray(array).data.cast("B"))
+        write_flat(sink, self.dim, len(self), [(self._placed, self._stored)])
 
     def add(self, keys: Keys, vectors: FloatMatrix) -> None:
         """Take in vectors, ``(n, dim) float32``."""
@@ -184,6 +183,30 @@ class Flat:
         rising = len(placed) < 2 or bool((placed[1:] > placed[:-1]).all())
         self._places: NDArray[np.int64] = np.arange(len(placed)) if rising else np.argsort(placed, kind="stable")
         self._keys: Keys = placed[self._places]
+
+
+def write_flat(
+    sink: Callable[[bytes | memoryview], None], dim: int, count: int, blocks: Iterable[tuple[Keys, FloatMatrix]]
+) -> None:
+    """Hand on what ``read_flat`` reads, of ``count`` vectors that come in blocks with their keys; only keys are held.
+
+    Raises:
+        Miscounted: there were more or fewer.
+    """
+    for kind in _KINDS:
+        sink(_HEAD.pack(kind, dim, count, _UNUSED, _UNUSED, True, _INNER_PRODUCT))
+    sink(_COUNT.pack(count * dim))
+    placed = [np.empty(0, np.int64)]
+    for keys, rows in blocks:
+        placed.append(keys)
+        if rows.size:
+            sink(np.ascontiguousarray(rows).data.cast("B"))
+    everything = np.concatenate(placed)
+    if len(everything) != count:
+        raise Miscounted
+    sink(_COUNT.pack(count))
+    if count:
+        sink(everything.data.cast("B"))
 
 
 def read_flat(file: BinaryIO, dim: int, count: int) -> Flat | None:

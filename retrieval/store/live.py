@@ -115,16 +115,19 @@ class LiveIndex:
         with self._reader.snapshot() as connection:
             self._follow(connection, catalog.mark(connection))
 
-    def save(self, anew: bool = False) -> Mark:
+    def save(self, anew: bool = False, meanwhile: bool = False) -> Mark:
         """Write the index to its file, as of the catalog's present generation, which is returned.
 
         A file that holds as many vectors of that generation is left alone, unless the index was trained ``anew``.
+        ``meanwhile`` says that this is not the end: an exact index that nobody asked here is not taken into memory.
 
         Raises:
             CollectionError: it cannot be written; the former file stays.
         """
         from retrieval.store import vectors
 
+        if meanwhile and (passed := self._passed_through()) is not None:
+            return passed
         self.refresh()
         with self._lock.shared():
             assert self._index is not None
@@ -136,6 +139,21 @@ class LiveIndex:
             if anew:
                 self._training = None
             return self._at
+
+    def _passed_through(self) -> Mark | None:
+        """Write an exact index block by block from the catalog; ``None`` where one is held, or more is to be done."""
+        from retrieval.store import vectors
+
+        with self._reader.snapshot() as connection, self._lock.shared():
+            at, sealed = catalog.mark(connection), self._sealed()
+            ours = sealed.belongs(at) if sealed is not None else not self.path.exists()
+            if self._at is not None or not ours or catalog.index_spec(connection).kind != "flat":
+                return None
+            count = catalog.tally(connection, at)[0]
+            if sealed == Seal(at.lineage, at.model_id, at.generation, count, at.dim):
+                return at
+            done = vectors.pass_through(self.path, count, catalog.stored_vectors(connection, at), at)
+            return at if done else None
 
     def is_settled(self) -> bool:
         """Say whether the file is of the catalog's present state and surely no other index is due; it is not read."""
@@ -189,7 +207,7 @@ class LiveIndex:
         """Say which index suits what the catalog holds, which is taken in unless another is trained from it anyway."""
         from retrieval.store import building
 
-        if self._at is None and not self.path.exists():
+        if self._at is None and (spec.kind == "flat" or not self.path.exists()):
             unbuilt = building.Unbuilt(catalog.tally(connection, at)[0], at.dim)
             due = building.wanted(spec, unbuilt, choice)
             if due.kind != "flat":

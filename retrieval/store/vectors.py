@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,11 +11,11 @@ import numpy as np
 from retrieval.config import IndexSpec
 from retrieval.messages import _
 from retrieval.store import durable, exact, seal
-from retrieval.store.flat import Flat, faiss_module, read_flat
+from retrieval.store.flat import Flat, Miscounted, faiss_module, read_flat, write_flat
 from retrieval.store.listed import Listed, beginning_of, read_lists
 from retrieval.store.records import Mark
 from retrieval.store.seal import IndexDamaged, Seal, Sealing
-from retrieval.types import Keys
+from retrieval.types import FloatMatrix, Keys
 
 if TYPE_CHECKING:
     from retrieval.store.approximate import Approximate
@@ -40,6 +41,28 @@ def save(path: Path, index: "Flat | Approximate", at: Mark) -> None:
         index.exact.settle()
 
     durable.replace(path, both)
+
+
+def pass_through(path: Path, count: int, blocks: Iterable[tuple[Keys, FloatMatrix]], at: Mark) -> bool:
+    """Write an exact index of ``count`` vectors that come in blocks with their keys, without holding them.
+
+    Returns whether there were so many, else the former file stays.
+
+    Raises:
+        CollectionError: it cannot be written; the former file stays.
+    """
+
+    def write(file: BinaryIO) -> None:
+        sealing = Sealing(file)
+        write_flat(sealing.write, at.dim, count, blocks)
+        sealing.end(Seal(at.lineage, at.model_id, at.generation, count, at.dim))
+
+    try:
+        durable.replace(path, write)
+    except Miscounted:
+        return False
+    path.with_name(exact.FILE).unlink(missing_ok=True)
+    return True
 
 
 def _write(file: BinaryIO, index: "Flat | Approximate", at: Mark) -> None:

@@ -358,6 +358,52 @@ def test_it_is_filled_block_by_block(filled, make, monkeypatch):
     assert sizes == [16, 16, 8]
 
 
+def test_between_times_it_is_written_without_being_held(filled, make):
+    """What a long run saves now and then; the file is the one that is written of an index in memory."""
+    filled.save_index()
+    filled.close()
+    with Collection.open(filled.folder, write=True) as opened:
+        opened.forget(Path("/media/a/00.jpg"))
+        with opened.transaction() as writer:
+            for number in range(700):  # more than a block
+                entry = make.entry(f"/media/new/{number}.jpg")
+                writer.put(1, entry, make.picture, None, [Item()], make.unit(1))
+        opened.save_index(meanwhile=True)
+        assert opened._index._index is None
+        written = (opened.folder / live.FILE).read_bytes()
+        stood = (opened.folder / live.FILE).stat().st_ino
+        opened.save_index(meanwhile=True)
+        assert (opened.folder / live.FILE).stat().st_ino == stood  # it is as the catalog is
+        expected = answers(opened, make)
+        assert opened.verify() == []
+        (opened.folder / live.FILE).unlink()
+        opened.save_index()
+        assert (opened.folder / live.FILE).read_bytes() == written
+    with Collection.open(filled.folder) as reader:
+        np.testing.assert_array_equal(answers(reader, make), expected)
+        assert reader.notes == []
+
+
+def test_one_that_is_searched_is_followed_and_written_as_ever(filled, make):
+    held = answers(filled, make)
+    filled.forget(Path("/media/a/00.jpg"))
+    filled.save_index(meanwhile=True)
+    assert filled.is_settled()
+    assert (answers(filled, make)[0] != held[0]).any()
+    assert filled.verify() == []
+
+
+def test_damaged_vectors_are_told_between_times_as_well(filled, make):
+    with filled._catalog.begin() as connection:
+        connection.exec_driver_sql("UPDATE items SET vector = x'00' WHERE key = 3")
+    filled.close()
+    (filled.folder / live.FILE).unlink()
+    with Collection.open(filled.folder, write=True) as opened:
+        opened.save_index(meanwhile=True)
+        assert 3 not in answers(opened, make)[0]
+        assert any("damaged" in note for note in opened.notes)
+
+
 def test_the_count_follows_every_writer(filled, make):
     with Collection.open(filled.folder) as reader:
         for opened in (filled, reader):

@@ -225,6 +225,21 @@ def test_many_vectors_that_no_index_holds_are_never_held_at_once(tmp_path, monke
         assert collection.verify() == []
 
 
+def test_an_exact_index_that_is_outgrown_is_not_read_first(tmp_path, monkeypatch, questions):
+    monkeypatch.setattr(building, "LARGE", 700)
+    read = []
+    with Collection.create(tmp_path / "c", ModelSpec("small", DIM, "0" * 64, Preprocessing(8, 8))) as collection:
+        add(collection, 0, clustered(np.random.default_rng(11), 600))
+        collection.save_index()
+    monkeypatch.setattr("retrieval.store.vectors.read_flat", lambda *given: read.append(given))
+    with Collection.open(tmp_path / "c", write=True) as collection:
+        add(collection, 1000, clustered(np.random.default_rng(12), 200))
+        assert collection.fit_index(questions=lambda: questions)
+        assert collection.manifest.index.trained_on == 800
+        assert read == []
+        assert collection.verify() == []
+
+
 def test_a_file_of_the_kind_before_is_still_read(tmp_path, questions):
     """The catalog names the new kind first, the file follows: between the two the old file serves."""
     with Collection.create(tmp_path / "c", ModelSpec("small", DIM, "0" * 64, Preprocessing(8, 8))) as collection:
