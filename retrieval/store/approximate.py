@@ -301,9 +301,9 @@ def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: fl
     What reaches the target nowhere is given the most.
     """
     truth = _Tuner(index, groups)
-    freed.give_back()
     chosen: IndexSpec | None = None
     for candidates in (8, 16, 32, 64, 128) if index.spec.kind == "hnsw" else (64, 128, 256, 512, 1024):
+        freed.give_back()
         most = truth.most_probes()
         low, high = 1, most
         if truth.least(candidates, most) < target:

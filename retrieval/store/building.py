@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,14 +123,14 @@ def drifted(spec: IndexSpec, index: Approximate) -> bool:
     fresh = keys[np.searchsorted(keys, spec.newest, side="right") :]
     if not spec.strain or len(fresh) < max(SMALL, FRESH * spec.trained_on):
         return False
-    return strain(index, fresh) > DRIFT * max(spec.strain, _NEGLIGIBLE)
+    return _strain(index.codes, index.exact, fresh) > DRIFT * max(spec.strain, _NEGLIGIBLE)
 
 
-def strain(index: Approximate, keys: Keys) -> float:
+def _strain(codes: Any, vectors: Exact, keys: Keys) -> float:  # noqa: ANN401 - a FAISS index
     """Return how far vectors of these keys lie from what the codes remember of them; a sample of many is enough."""
     rng = np.random.default_rng(len(keys))
     some = np.sort(rng.choice(keys, min(_LOOKED_AT, len(keys)), replace=False))
-    return approximate.left_out(index.codes, index.exact, some)
+    return approximate.left_out(codes, vectors, some)
 
 
 def _filled(connection: sqlite3.Connection, at: Mark, chosen: bool = False) -> Flat:
@@ -185,11 +185,12 @@ def encoded(spec: IndexSpec, vectors: Exact) -> Approximate:
     made, codes = approximate.empty(
         spec.kind, vectors, sample, spec.lists or min(lists, max(1, most // approximate.POINTS_A_LIST))
     )
+    strained = _strain(codes, vectors, vectors.keys)  # before the codes take their room
     for places in approximate.filling(codes, vectors):
         codes.add_with_ids(vectors.at(places), vectors.all_keys[places])
     settings = replace(spec, lists=made.lists, trained_on=count, probes=spec.probes or made.probes)
     index = Approximate(settings, codes, vectors)
-    index.spec = replace(settings, newest=int(index.keys[-1]), strain=round(strain(index, index.keys), 6))
+    index.spec = replace(settings, newest=int(index.keys[-1]), strain=round(strained, 6))
     return index
 
 
