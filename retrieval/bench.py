@@ -40,6 +40,8 @@ QUERIES = (
 _SAMPLED = 2000
 _K = 10
 _SEED = 0
+_LARGE_S = 0.06
+"""Processor time a picture, in seconds, above which a model is more likely a transformer in single precision."""
 # Shares of the time there is: what varies most gets most.
 _ENCODING, _DECODING, _EMBEDDING, _SEARCHING, _STARTING = 0.15, 0.2, 0.35, 0.1, 0.2
 
@@ -156,6 +158,10 @@ def advice(figures: Figures) -> list[str]:
         )
     else:
         lines.append(_("decoding and the model take about as long: more processors would help most"))
+    if share < 0.4 and encoding > _LARGE_S:
+        lines.append(
+            _("a large transformer takes much less time in eight bits: sightseek models export NAME --int8 PICTURES")
+        )
     if figures.median_s > 0.05 and figures.kind == "flat":
         lines.append(_("searches compare every item; faster, at a little loss: sightseek index --index auto"))
     if figures.recall < 0.98:

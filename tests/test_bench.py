@@ -74,6 +74,8 @@ def test_without_its_files_it_says_what_to_do(library: Collection, tmp_path: Pat
         ({}, "more processors would help", "waits"),
         ({"decoding": Pace(100, 4.0, 8.0)}, "bound by decoding (89% of the work)", "bound by the model"),
         ({"encoding": Pace(100, 4.0, 8.0)}, "bound by the model (89% of the work)", "bound by decoding"),
+        ({"encoding": Pace(100, 4.0, 8.0)}, "in eight bits: sightseek models export", "bound by decoding"),
+        ({"encoding": Pace(1000, 20.0, 40.0)}, "bound by the model", "eight bits"),
         ({"embedding": Pace(30, 1.0, 0.6)}, "busy only 30% of the time", "--index"),
         ({"median_s": 0.2}, "sightseek index --index auto", "--index flat"),
         ({"kind": "ivfpq", "recall": 0.95}, "finds 95.0% of the ten nearest", "--index auto"),
