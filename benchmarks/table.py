@@ -78,6 +78,26 @@ ROWS: tuple[Row, ...] = (
         "≥ 1, ≥ 1.5; ≤ 1", "peers FOLDER --model DIR",
     ),
     Row(
+        ("both with sightseek's image tower in eight bits (`models export --int8`), theirs as before",
+         "{peers[large][int8_rate_to_rclip]:.2f} times rclip's pictures a second of 12 megapixels; of the photographs "
+         "{peers[indexing][int8_rate_to_rclip]:.2f} and {peers[indexing][int8_rate_to_clip-retrieval]:.2f} times theirs"),
+        ("以上两项，sightseek 的图像塔用八位整数（`models export --int8`），对方不变",
+         "1200 万像素的照片每秒为 rclip 的 {peers[large][int8_rate_to_rclip]:.2f} 倍；普通照片为两者的 "
+         "{peers[indexing][int8_rate_to_rclip]:.2f} 倍和 {peers[indexing][int8_rate_to_clip-retrieval]:.2f} 倍"),
+        "≥ 2; ≥ 1, ≥ 1.5", "peers FOLDER --model DIR --int8 DIR --large FOLDER",
+    ),
+    Row(
+        ("what eight bits cost: {eight_bits[recall][queries]:,} captions of Flickr8k {eight_bits[recall][split]}, a "
+         "trained text transformer in eight bits, and the gain of ViT-B-32-256's image tower",
+         "R@10 {eight_bits[recall][int8][R@10]:.1f} % for {eight_bits[recall][single][R@10]:.1f} %; "
+         "{eight_bits[speed][int8_to_single]:.1f} times the pictures a second"),
+        ("八位整数的代价：Flickr8k {eight_bits[recall][split]} 的 {eight_bits[recall][queries]:,} 条说明，训练过的文本 Transformer "
+         "用八位整数；以及 ViT-B-32-256 图像塔的收益",
+         "R@10 由 {eight_bits[recall][single][R@10]:.1f} % 变为 {eight_bits[recall][int8][R@10]:.1f} %；每秒图片数为 "
+         "{eight_bits[speed][int8_to_single]:.1f} 倍"),
+        "", "eight_bits FLICKR8K --single DIR --int8 DIR",
+    ),
+    Row(
         ("one text query in a new process, 8,086 items",
          "{cold_search[search_8086_s]:.2f} s, {cold_search[search_8086_to_floor]:.2f} times numpy, ONNX Runtime, text "
          "tower and one run"),
