@@ -303,6 +303,8 @@ def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: fl
     truth = _Tuner(index, groups)
     chosen: IndexSpec | None = None
     for candidates in (8, 16, 32, 64, 128) if index.spec.kind == "hnsw" else (64, 128, 256, 512, 1024):
+        if chosen is not None and _cost(replace(chosen, probes=1, candidates=candidates)) >= _cost(chosen):
+            break  # comparing so many alone costs more than what was found
         freed.give_back()
         most = truth.most_probes()
         low, high = 1, most
