@@ -236,27 +236,55 @@ class Sieve:
 def _auto(
     frames: Iterator[Frame[Payload]], sampling: Sampling, end_s: Callable[[], float | None]
 ) -> Iterator[Frame[Payload]]:
-    gap_s = sampling.max_gap_s
-    last: Frame[Payload] | None = None
-    held: Frame[Payload] | None = None  # the newest frame that differs from the last kept one
+    gaps: _Gaps[Payload] = _Gaps(sampling.max_gap_s)
     for frame in _lit(frames):
-        if last is None:
-            last = frame
+        yield from gaps.see(frame)
+    yield from gaps.filled(end_s() or 0.0)
+
+
+class _Gaps(Generic[Payload]):
+    """Keeps another shot, and of a gap in which something moves the newest frame that is not too late to fill it."""
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._last: Frame[Payload] | None = None
+        self._passed: list[Frame[Payload]] = []  # since the last kept one, not a gap away from it
+
+    def see(self, frame: Frame[Payload]) -> Iterator[Frame[Payload]]:
+        """Yield what is kept now that a frame has come."""
+        yield from self.filled(frame.at_s)
+        seen = change(self._last.signature, frame.signature) if self._last else None
+        if self._last is None or seen is None:
+            self._last = frame
             yield frame
-            continue
-        if held is not None and frame.at_s - last.at_s > gap_s:
-            last, held = held, None
-            yield last
-        seen = change(last.signature, frame.signature)
-        away_s = frame.at_s - last.at_s
-        another = frame.shot != last.shot or seen.overall > CUT
-        if another or away_s >= STILL_MAX_S or (seen.local > STILL and away_s >= gap_s):
-            last, held = frame, None
+            return
+        away_s = frame.at_s - self._last.at_s
+        another = frame.shot != self._last.shot or seen.overall > CUT
+        if another or away_s >= STILL_MAX_S or (seen.local > STILL and away_s >= self._gap_s):
+            self._last, self._passed = frame, []
             yield frame
-        elif seen.local > STILL:
-            held = frame
-    if last is not None and held is not None and (end_s() or 0.0) - last.at_s > gap_s:
-        yield held
+        elif away_s <= self._gap_s:
+            self._passed.append(frame)
+
+    def filled(self, until_s: float) -> Iterator[Frame[Payload]]:
+        """Yield what was passed over and is kept after all, since nothing else came before ``until_s``.
+
+        What came after such a frame is then looked at once more, beside it.
+        """
+        while self._last is not None and until_s - self._last.at_s > self._gap_s:
+            place = self._newest(self._last)
+            if place is None:
+                return
+            later = self._passed[place + 1 :]
+            self._last, self._passed = self._passed[place], []
+            yield self._last
+            for frame in later:
+                yield from self.see(frame)
+
+    def _newest(self, last: Frame[Payload]) -> int | None:
+        """Return the place of the newest frame passed over that differs from the last one kept."""
+        places = range(len(self._passed) - 1, -1, -1)
+        return next((at for at in places if change(last.signature, self._passed[at].signature).local > STILL), None)
 
 
 def _differing(

@@ -72,11 +72,12 @@ class VideoReader:
         self._file, self._sampling, self._target, self._dense = file, sampling, target, dense
         self._clock = Clock()
         self._screen: Screen | None = None
-        container, stream = open_container(file)
-        with container:
-            declared_s, name = _declared_s(container, stream), _format(container, stream, suffix)
-            said = read_container(container.metadata)
-            self.info = MediaInfo("video", 0, 0, declared_s, said.taken_at, name, said.details)
+        # Opening decodes a little of each stream, so the first who reads takes what was opened here.
+        self._opened: tuple[InputContainer, VideoStream] | None = open_container(file)
+        container, stream = self._opened
+        declared_s, name = _declared_s(container, stream), _format(container, stream, suffix)
+        said = read_container(container.metadata)
+        self.info = MediaInfo("video", 0, 0, declared_s, said.taken_at, name, said.details)
         self._begun: tuple[Frame[Pixels] | None, Iterator[Frame[Pixels] | None]] | None = self._begin()
 
     def _begin(self) -> "tuple[Frame[Pixels] | None, Iterator[Frame[Pixels] | None]]":
@@ -118,8 +119,11 @@ class VideoReader:
 
     def _read(self, *, sparing: bool) -> Iterator[Frame[Pixels] | None]:
         """Yield frames worth a look, and nothing for those that are only seen by the watch."""
-        self._file.seek(0)
-        container, stream = open_container(self._file)
+        opened, self._opened = self._opened, None
+        if opened is None:
+            self._file.seek(0)
+            opened = open_container(self._file)
+        container, stream = opened
         with container:
             self._clock = Clock.of(container, stream)
             self._watch = Watch(DENSE_S if self._dense else APART_S)
@@ -163,7 +167,7 @@ class VideoReader:
         def suspects(frame: VideoFrame, early: bool) -> bool:
             if frame.pts is None:
                 return False
-            at_s = float(frame.pts * self._clock.base) - self._clock.start_s
+            at_s = self._clock.seconds(frame.pts) - self._clock.start_s
             return self._watch.shots.suspects(at_s, look_of(frame, self._shown(stream, frame)), early)
 
         decoder = Decoder(stream, partial(_note_damage, self.notes, self._clock))
@@ -208,19 +212,23 @@ class Clock:
         # Whether the declared duration is that of the pictures, so that a shortfall means something is missing.
         return cls(base, start_s, stream.duration is not None or len(container.streams) == 1)
 
+    def seconds(self, stamp: int) -> float:
+        """Return how many seconds so many ticks are; whole numbers are quicker than fractions, and as exact."""
+        return stamp * self.base.numerator / self.base.denominator
+
     def packet_s(self, packet: "Packet[VideoStream]") -> float:
         """Return when what a packet holds is shown; one without a time stamp counts as the one before."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return self._last_s
-        at_s = max(0.0, float(stamp * self.base) - self.start_s)
-        self.end_s = max(self.end_s, at_s + float((packet.duration or 0) * self.base))
+        at_s = max(0.0, self.seconds(stamp) - self.start_s)
+        self.end_s = max(self.end_s, at_s + self.seconds(packet.duration or 0))
         return at_s
 
     def shown_s(self, frame: VideoFrame) -> float:
         """Return when a frame is shown; one without a time stamp follows the one before by a hair."""
         stamp = frame.pts if frame.pts is not None else frame.dts
-        at_s = self._last_s + 0.001 if stamp is None else float(stamp * self.base) - self.start_s
+        at_s = self._last_s + 0.001 if stamp is None else self.seconds(stamp) - self.start_s
         self._last_s = at_s = max(0.0, at_s)
         self.end_s = max(self.end_s, at_s)
         return at_s
