@@ -62,7 +62,7 @@ def test_lists_of_all_files_are_gone_while_files_are_embedded(desk: Desk) -> Non
 
     def count(_progress: object) -> None:
         gc.collect()
-        held.append(sum(isinstance(one, Entry) for one in gc.get_objects()))
+        held.append(sum(type(one) is Entry for one in gc.get_objects()))
 
     with desk.open() as collection:
         index(collection, desk.embedder, [desk.media], IndexOptions(jobs=1, commit_files=8), progress=count)

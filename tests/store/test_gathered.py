@@ -90,6 +90,6 @@ def test_entries_take_no_memory() -> None:
         tracemalloc.stop()
         return most
 
-    peak(20_000)  # the interpreter's own table of names grows once
-    few, many = peak(2000), peak(20_000)
+    # The interpreter's own table of names grows now and then; it does so in one of a few rounds at the most.
+    few, many = (min(peak(count) for _round in range(3)) for count in (2000, 20_000))
     assert many < 2 * few
