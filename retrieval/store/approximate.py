@@ -36,7 +36,7 @@ _GRAPH_BLOCK = 16_384
 """So many vectors are added to a graph together: each time, FAISS makes a lock for every node."""
 _LEAST_NODES = 96
 """A walk of a graph keeps so many nodes in view: fewer suffice for what it was tuned by, not for other queries."""
-_ASKED = 16
+_ASKED = 8
 """So many queries are asked together while an index is tuned: FAISS keeps tables for each."""
 _SEED = 1234
 
@@ -303,27 +303,30 @@ def tuned(index: Approximate, groups: list[tuple[FloatMatrix, Keys]], target: fl
     truth = _Tuner(index, groups)
     chosen: IndexSpec | None = None
     for candidates in (8, 16, 32, 64, 128) if index.spec.kind == "hnsw" else (64, 128, 256, 512, 1024):
-        if chosen is not None and _cost(replace(chosen, probes=1, candidates=candidates)) >= _cost(chosen):
-            break  # comparing so many alone costs more than what was found
+        tried = replace(index.spec, candidates=candidates)
+        most = truth.most_probes() if chosen is None else min(truth.most_probes(), _cheaper(tried, chosen))
+        if most < 1:
+            break  # comparing so many alone costs as much as what was found
         freed.give_back()
-        most = truth.most_probes()
-        low, high = 1, most
-        if truth.least(candidates, most) < target:
-            continue
-        while low < high:  # recall rises with the probes
-            middle = (low + high) // 2
-            low, high = (low, middle) if truth.least(candidates, middle) >= target else (middle + 1, high)
-        found = replace(index.spec, probes=low, candidates=candidates)
-        if chosen is None or _cost(found) < _cost(chosen):
-            chosen = found
+        probes = truth.fewest(candidates, most, target)
+        if probes is not None:
+            chosen = replace(tried, probes=probes)
     chosen = chosen or replace(index.spec, probes=truth.most_probes(), candidates=2048)
     return replace(chosen, recall=round(truth.least(chosen.candidates, chosen.probes, tell=True), 4))
 
 
 def _cost(spec: IndexSpec) -> float:
     """Estimated time of a query in units of one vector compared by its code."""
-    scanned = spec.probes * (spec.trained_on / spec.lists if spec.lists else 60.0)
-    return scanned + 30.0 * spec.candidates
+    return spec.probes * _cost_of_probe(spec) + 30.0 * spec.candidates
+
+
+def _cost_of_probe(spec: IndexSpec) -> float:
+    return spec.trained_on / spec.lists if spec.lists else 60.0
+
+
+def _cheaper(tried: IndexSpec, found: IndexSpec) -> int:
+    """Return the most probes with which the candidates of ``tried`` cost less than ``found``; 0 or less is none."""
+    return math.ceil((_cost(found) - _cost(replace(tried, probes=0))) / _cost_of_probe(tried)) - 1
 
 
 class _Tuner:
@@ -341,6 +344,22 @@ class _Tuner:
     def most_probes(self) -> int:
         spec = self._index.spec
         return 1024 if spec.kind == "hnsw" else max(1, spec.lists)
+
+    def fewest(self, candidates: int, most: int, target: float) -> int | None:
+        """Return with how few probes so many candidates reach the target; ``None`` where ``most`` do not suffice.
+
+        Recall rises with the probes. They are doubled until it is reached, since looking at few costs little, and then
+        found to a sixteenth.
+        """
+        if self.least(candidates, most) < target:
+            return None
+        low, high = 0, 1
+        while high < most and self.least(candidates, high) < target:
+            low, high = high, min(most, 2 * high)
+        while high - low > max(1, high // 16):
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.least(candidates, middle) >= target else (middle, high)
+        return high
 
     def least(self, candidates: int, probes: int, tell: bool = False) -> float:
         """Return the least recall over the groups, of the half that chooses or of the one that tells."""
