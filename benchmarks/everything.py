@@ -102,7 +102,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "warm_search": Benchmark("warm_search", lambda place: [place.of(MANY)], (MANY,)),
     "unchanged": Benchmark("unchanged", lambda place: ["--keep", place.of(UNCHANGED)], (UNCHANGED,)),
     "scan": Benchmark("scan", lambda _place: []),
-    "pipeline": Benchmark("pipeline", lambda place: [place.pictures, "--runs", "1", "--files", "3000"]),
+    "pipeline": Benchmark("pipeline", lambda place: [place.pictures, "--runs", "1", "--files", "8086"]),
     "large_pictures": Benchmark("large_pictures", lambda place: [place.pictures, "--keep", place.of(LARGE)], (LARGE,)),
     "large_pictures_vit": Benchmark(
         "large_pictures",
@@ -138,7 +138,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "pipeline_vit": Benchmark(
         "pipeline",
-        lambda place: [place.pictures, "--runs", "1", "--files", "400", "--model", place.of(MODEL)],
+        lambda place: [place.pictures, "--runs", "1", "--files", "1000", "--model", place.of(MODEL)],
         (MODEL,),
     ),
 }  # fmt: skip

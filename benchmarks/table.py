@@ -173,6 +173,22 @@ DETAILS: tuple[Row, ...] = (
          "斜率 {growth[slopes][ivfpq text_ms]:.2f}、{growth[slopes][ivfpq picture_ms]:.2f}"),
         "≤ 0.5", "growth FOLDER",
     ),
+    Row(
+        ("IVF-PQ beside usearch and hnswlib at no less recall, {index_peers[count]:,} vectors: one query, a batch",
+         "{index_peers[ivfpq][beside][usearch][faster_than][single_ms]:.2f} and "
+         "{index_peers[ivfpq][beside][hnswlib][faster_than][single_ms]:.2f} times their speed, "
+         "{index_peers[ivfpq][beside][usearch][faster_than][batch_ms_each]:.2f} and "
+         "{index_peers[ivfpq][beside][hnswlib][faster_than][batch_ms_each]:.2f}; {index_peers[ivfpq][memory_mb]:.0f} MB "
+         "for {index_peers[usearch][memory_mb]:.0f} and {index_peers[hnswlib][memory_mb]:.0f}"),
+        ("IVF-PQ 与召回率不低于它的 usearch、hnswlib 相比，{index_peers[count]:,} 个向量：单个查询、成批查询",
+         "速度为其 {index_peers[ivfpq][beside][usearch][faster_than][single_ms]:.2f} 倍和 "
+         "{index_peers[ivfpq][beside][hnswlib][faster_than][single_ms]:.2f} 倍，成批为 "
+         "{index_peers[ivfpq][beside][usearch][faster_than][batch_ms_each]:.2f} 倍和 "
+         "{index_peers[ivfpq][beside][hnswlib][faster_than][batch_ms_each]:.2f} 倍；内存 "
+         "{index_peers[ivfpq][memory_mb]:.0f} MB，对方为 {index_peers[usearch][memory_mb]:.0f} 和 "
+         "{index_peers[hnswlib][memory_mb]:.0f} MB"),
+        "≥ 1", "index_peers FOLDER",
+    ),
 )  # fmt: skip
 TABLES = {
     "README.md": (ROWS, False),
