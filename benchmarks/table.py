@@ -138,6 +138,18 @@ ROWS: tuple[Row, ...] = (
          "{peers[unchanged][to_rclip]:.3f} 倍"),
         "≤ 3, ≤ 0.2", "unchanged",
     ),
+    Row(
+        ("{index_kinds[count]:,} vectors of {index_kinds[dim]}, one thread: the ten nearest of texts and of pictures",
+         "{index_kinds[ivfpq][text][recall@10]:.1f} % and {index_kinds[ivfpq][picture][recall@10]:.1f} % of them, "
+         "{index_kinds[ivfpq][text][faster_than_flat]:.0f} and {index_kinds[ivfpq][picture][faster_than_flat]:.0f} times "
+         "as fast as comparing all; {index_kinds[ivfpq][anonymous_mb]:.0f} MB of memory; adding 1,000 takes "
+         "{index_kinds[ivfpq][add_1000_s]:.2f} s"),
+        ("{index_kinds[count]:,} 个 {index_kinds[dim]} 维向量，单线程：文字与图片的最近十个",
+         "找到其中的 {index_kinds[ivfpq][text][recall@10]:.1f} % 和 {index_kinds[ivfpq][picture][recall@10]:.1f} %，速度为逐一比较的 "
+         "{index_kinds[ivfpq][text][faster_than_flat]:.0f} 倍和 {index_kinds[ivfpq][picture][faster_than_flat]:.0f} 倍；内存 "
+         "{index_kinds[ivfpq][anonymous_mb]:.0f} MB；添加 1,000 个用时 {index_kinds[ivfpq][add_1000_s]:.2f} 秒"),
+        "≥ 98 %, ≥ 20, ≤ 700 MB, < 2 s", "index_kinds FOLDER",
+    ),
 )  # fmt: skip
 
 
