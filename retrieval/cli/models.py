@@ -1,5 +1,6 @@
 """``sightseek models``: which models there are, fetching one on request, and writing one as a folder of ONNX files."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -74,14 +75,10 @@ def _export_clip(name: str, out: Path, force: bool, int8: Path | None) -> int:
 
     load_libraries(name)
     from retrieval.training.clip_export import export_clip
+    from retrieval.training.int8_export import put_in_eight_bits
 
-    def finish(folder: Path) -> None:
-        from retrieval.training.int8_export import put_in_eight_bits
-
-        if int8:
-            put_in_eight_bits(folder, int8, say)
-
-    made = export_clip(name, out, force=force, report=say, finish=finish if int8 else None)
+    finish = partial(put_in_eight_bits, pictures=int8, report=say) if int8 else None
+    made = export_clip(name, out, force=force, report=say, finish=finish)
     return made.image_bytes + made.text_bytes
 
 

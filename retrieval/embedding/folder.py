@@ -127,8 +127,7 @@ def check_files(folder: Path) -> list[str]:
     for file, wanted in sorted(read_model_folder(folder).files.items()):
         path = folder / file
         try:
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found = digest_of(path)
         except OSError as error:
             problems.append(
                 _("{path} cannot be read ({reason}); install the model again").format(
@@ -143,6 +142,16 @@ def check_files(folder: Path) -> list[str]:
                 )
             )
     return problems
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def missing_file(path: Path) -> ModelError:

@@ -1,7 +1,6 @@
 """Any OpenCLIP model as a model folder: two ONNX files, a tokenizer and `model.json`, read without PyTorch."""
 
 import contextlib
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from torch.nn import functional
 from retrieval.config import DEFAULT_MODEL, ModelSpec
 from retrieval.embedding import model_folder
 from retrieval.embedding.base import normalise
-from retrieval.embedding.folder import read_model_folder
+from retrieval.embedding.folder import digest_of, read_model_folder
 from retrieval.embedding.mapped import weights_name, write_mapped
 from retrieval.embedding.names import ClipName, parse_name
 from retrieval.embedding.onnx import OnnxEmbedder
@@ -84,7 +83,7 @@ def export_clip(
     *,
     force: bool,
     report: Callable[[str], None],
-    finish: Callable[[Path], None] | None = None,
+    finish: Callable[[Path], object] | None = None,
 ) -> Exported:
     """Write the OpenCLIP model `name` (as `--model` takes it, or a training run's folder) to the folder `out`.
 
@@ -246,10 +245,7 @@ def _lowest(one: FloatMatrix, two: FloatMatrix) -> float:
 def _describe(folder: Path, name: ClipName, found: Published, words: Words) -> None:
     """Write `README.md`, with where the weights come from, and `model.json`, with the digests of the files."""
     spec = spec_of(name, found)
-    files = {}
-    for file in sorted(path.name for path in folder.iterdir()):
-        with (folder / file).open("rb") as stream:
-            files[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+    files = {path.name: digest_of(path) for path in sorted(folder.iterdir())}
     how, short = spec.preprocessing, short_name(name)
     content = {
         "format": 1,
@@ -296,8 +292,7 @@ def short_name(name: ClipName) -> str:
 
 
 def _readme(name: ClipName, found: Published, files: dict[str, str]) -> str:
-    with found.weights.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = digest_of(found.weights)
     rows = "\n".join(f"| `{file}` | `{sha}` |" for file, sha in files.items())
     return f"""# {short_name(name)}, exported to ONNX
 

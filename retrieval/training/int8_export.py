@@ -1,6 +1,5 @@
 """Writes a model folder whose image tower computes in eight bits; no PyTorch."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.embedding.folder import ModelFolder, read_model_folder
+from retrieval.embedding.folder import ModelFolder, digest_of, read_model_folder
 from retrieval.embedding.mapped import weights_name
 from retrieval.embedding.onnx import OnnxEmbedder
 from retrieval.errors import MediaError, ModelError
@@ -113,7 +112,7 @@ def _describe(model: ModelFolder, made: Quantised, count: int) -> None:
     if (model.path / weights).is_file():
         content["image"]["weights"] = weights
         files.add(weights)
-    content["files"] = {file: _digest(model.path / file) for file in sorted(files)}
+    content["files"] = {file: digest_of(model.path / file) for file in sorted(files)}
     content["version"] = f"{content['version']}-int8"
     content["description"] = f"{content['description']} Image tower in eight bits."
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -130,8 +129,3 @@ ten nearest remain, and the lowest cosine to a vector of the tower before is {ma
 |---|---|
 {rows}
 """)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
