@@ -253,13 +253,13 @@ class _Gaps(Generic[Payload]):
     def see(self, frame: Frame[Payload]) -> Iterator[Frame[Payload]]:
         """Yield what is kept now that a frame has come."""
         yield from self.filled(frame.at_s)
-        seen = change(self._last.signature, frame.signature) if self._last else None
-        if self._last is None or seen is None:
+        last = self._last
+        if last is None:
             self._last = frame
             yield frame
             return
-        away_s = frame.at_s - self._last.at_s
-        another = frame.shot != self._last.shot or seen.overall > CUT
+        seen, away_s = change(last.signature, frame.signature), frame.at_s - last.at_s
+        another = frame.shot != last.shot or seen.overall > CUT
         if another or away_s >= STILL_MAX_S or (seen.local > STILL and away_s >= self._gap_s):
             self._last, self._passed = frame, []
             yield frame
