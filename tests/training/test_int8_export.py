@@ -21,14 +21,6 @@ from tests.media_makers import draw_picture, write_picture  # noqa: E402
 _VISION = {"image_size": 32, "layers": 3, "width": 128, "head_width": 32, "patch_size": 16}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_caches(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small vision transformer as a model folder in single precision."""

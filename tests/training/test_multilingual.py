@@ -43,13 +43,6 @@ FORMS = {"disc": "圆盘", "box": "方块", "stripes": "条纹"}
 SMALL = Recipe(epochs=30, batch=32, names=8, hidden=64, dropout=0.1, rate=3e-3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn pictures with a sentence of each kind: one of each colour and shape in train, some more in dev."""
